@@ -1,0 +1,68 @@
+"""What an agent finds in its environment: an allow-list, our marks, and a `dropbox-runner` command that works."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+MARK: Final = "DROPBOX_RUNNER_RUN_ID"
+"""Everything a run starts inherits it: by this mark left-overs are found after any end."""
+
+_PASSED: Final = (
+    *("HOME", "PATH", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "XDG_*", "SSH_AUTH_SOCK"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
+    # claude's own configuration
+    *("ANTHROPIC_*", "CLAUDE_*", "API_TIMEOUT_MS", "BASH_*_TIMEOUT_MS", "BASH_MAX_OUTPUT_LENGTH", "MCP_*TIMEOUT"),
+    *("DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING", "DISABLE_AUTO_COMPACT"),
+    # Set by whoever knows that the machine is a sandbox; never by us. Without it claude refuses to bypass
+    # permissions as root.
+    "IS_SANDBOX",
+)
+_OUTER_CLAUDE: Final = (
+    *("CLAUDE_CODE_SESSION_ID", "CLAUDE_CODE_CHILD_*", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_EXECPATH"),
+    *("CLAUDE_CODE_MESSAGING_*", "CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"),
+)
+"""The marks of a claude that the daemon itself may have been started from: they are not configuration."""
+
+
+def agent_environment(
+    own: Mapping[str, str], passed: Iterable[str], marks: Mapping[str, str], api_retries: int, commands: Path
+) -> dict[str, str]:
+    """Return the whole environment of a run.
+
+    `own` is the daemon's environment, `passed` what the settings let through, `commands` the folder that holds our
+    command. It goes in front of PATH and holds nothing else, so the agent finds it and nothing is shadowed.
+    """
+    patterns = (*_PASSED, *passed)
+    kept = {
+        name: value
+        for name, value in own.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        and not any(fnmatchcase(name, pattern) for pattern in _OUTER_CLAUDE)
+    }
+    kept.setdefault("PATH", os.defpath)
+    kept["PATH"] = f"{commands}{os.pathsep}{kept['PATH']}"
+    kept.setdefault("CLAUDE_CODE_MAX_RETRIES", str(api_retries))
+    # Else a command in the background keeps claude alive after its result, and runs on with nobody to see it.
+    kept["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"
+    return kept | dict(marks)
+
+
+def command_script() -> str:
+    """Return a script that runs this very program, whatever Python and PATH its caller has.
+
+    Only the script is put in front of the agent, not our Python environment: `-I` and a path list of its own keep
+    the agent's PYTHONPATH and working directory out, and ours out of the agent's.
+    """
+    paths = [path for path in sys.path if path and Path(path).is_absolute()]
+    package = str(Path(__file__).resolve().parents[2])
+    code = (
+        f"import sys; sys.path[:0] = {[package, *paths]!r}; from dropbox_runner.__main__ import main; sys.exit(main())"
+    )
+    return f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)} "$@"\n'

@@ -1,0 +1,223 @@
+"""Processes: who they are beyond doubt, starting them, and sweeping up what a run leaves behind (Linux).
+
+A process is known by its pid, its start time from the kernel and the boot id. Every signal goes through a pidfd that
+was checked against these three after it had been opened, so it can never reach somebody else who got the same pid.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from dropbox_runner.agent.environment import MARK
+from dropbox_runner.core.record import ProcessId
+
+_PROC: Final = Path("/proc")
+_SWEEP_GRACE: Final = 0.5
+"""Seconds that left-overs get between SIGTERM and SIGKILL. Their run has ended; they have nothing left to save."""
+
+
+def boot_id() -> str:
+    """Return the kernel's id of this boot."""
+    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+
+
+@dataclass(frozen=True)
+class _Stat:
+    """What we need of /proc/PID/stat."""
+
+    dead: bool
+    """A zombie that only waits to be reaped."""
+    parent: int
+    started: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    try:
+        text = (_PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    # The second field is the program's name in parentheses and may itself hold spaces and parentheses.
+    fields = text.rpartition(b")")[2].split()
+    return _Stat(dead=fields[0] in (b"Z", b"X"), parent=int(fields[1]), started=int(fields[19]))
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Return who a pid is now; None when it is nobody."""
+    stat = _stat(pid)
+    return None if stat is None or stat.dead else ProcessId(pid=pid, started=stat.started, boot=boot_id())
+
+
+def is_alive(process: ProcessId) -> bool:
+    """Say whether this very process still runs."""
+    return identify(process.pid) == ProcessId(pid=process.pid, started=process.started, boot=process.boot)
+
+
+@contextmanager
+def _held(process: ProcessId) -> Iterator[int | None]:
+    """Hold a process by a pidfd, or give None when it is gone."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor if is_alive(process) else None
+    finally:
+        os.close(descriptor)
+
+
+def send(process: ProcessId, number: signal.Signals) -> bool:
+    """Send a signal to this very process; False when it is gone."""
+    with _held(process) as descriptor:
+        if descriptor is None:
+            return False
+        try:
+            signal.pidfd_send_signal(descriptor, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+
+def marked(run_id: str) -> list[ProcessId]:
+    """Return all live processes of this user that carry the run's mark, oldest first."""
+    own = os.getpid()
+    found = [identify(pid) for pid in psutil.pids() if pid != own and _carries(pid, run_id)]
+    return sorted((one for one in found if one is not None), key=lambda one: (one.started, one.pid))
+
+
+def _carries(pid: int, run_id: str) -> bool:
+    try:
+        return psutil.Process(pid).environ().get(MARK) == run_id
+    except (psutil.Error, OSError):
+        return False  # gone, or another user's
+
+
+def leader(run_id: str) -> ProcessId | None:
+    """Return the process that was started for a run: marked, leading its own session, below an unmarked parent."""
+    for process in marked(run_id):
+        stat = _stat(process.pid)
+        # Shell commands of the agent lead sessions of their own as well, but their parent is marked.
+        with suppress(OSError):
+            if stat and os.getsid(process.pid) == process.pid and not _carries(stat.parent, run_id):
+                return process
+    return None
+
+
+def sweep(run_id: str) -> tuple[str, ...]:
+    """End everything that carries the run's mark; return what it was (`pid name`), for the record."""
+    left = marked(run_id)
+    swept = {process.pid: f"{process.pid} {_name(process.pid)}" for process in left}
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in left:
+            send(process, number)
+        deadline = time.monotonic() + _SWEEP_GRACE
+        while left and time.monotonic() < deadline:
+            time.sleep(0.01)
+            left = [process for process in left if is_alive(process)]
+        # Something may have been started meanwhile; it carries the mark as well.
+        left = marked(run_id)
+        swept |= {process.pid: f"{process.pid} {_name(process.pid)}" for process in left if process.pid not in swept}
+        if not left:
+            break
+    return tuple(swept.values())
+
+
+def _name(pid: int) -> str:
+    with suppress(psutil.Error, OSError):
+        return psutil.Process(pid).name()
+    return "?"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Everything that one run is started with."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    working_dir: Path
+    stdin: Path
+    stdout: Path
+    stderr: Path
+
+
+@dataclass
+class _Watched:
+    process: ProcessId
+    descriptor: int
+    child: subprocess.Popen[bytes] | None
+
+
+def _private(path: str, flags: int) -> int:
+    # Streams hold everything the agent has read. Only these files: a umask would also change what it makes.
+    return os.open(path, flags, 0o600)
+
+
+class Agents:
+    """The runs that this daemon watches: its own children and those it has adopted from an earlier daemon."""
+
+    def __init__(self) -> None:
+        self._watched: dict[str, _Watched] = {}
+
+    def start(self, run_id: str, launch: Launch) -> ProcessId:
+        """Start a run: in a session of its own (^C in the daemon's terminal must not reach it), straight to files.
+
+        No pipe and no thread copies its output, so it outlives a dead daemon and costs a live one nothing. OSError
+        when it cannot be started.
+        """
+        with (
+            launch.stdin.open("rb") as stdin,
+            open(launch.stdout, "ab", opener=_private) as stdout,
+            open(launch.stderr, "ab", opener=_private) as stderr,
+        ):
+            child = subprocess.Popen(
+                launch.arguments,
+                cwd=launch.working_dir,
+                env=dict(launch.environment),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        stat = _stat(child.pid)
+        assert stat is not None, "an unreaped child always has an entry"
+        process = ProcessId(pid=child.pid, started=stat.started, boot=boot_id())
+        self._watched[run_id] = _Watched(process, os.pidfd_open(child.pid), child)
+        return process
+
+    def adopt(self, run_id: str, process: ProcessId) -> bool:
+        """Watch a run that an earlier daemon started; False when it is gone."""
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except OSError:
+            return False
+        if not is_alive(process):
+            os.close(descriptor)
+            return False
+        self._watched[run_id] = _Watched(process, descriptor, None)
+        return True
+
+    def watches(self, run_id: str) -> bool:
+        """Say whether the end of this run will wake us."""
+        return run_id in self._watched
+
+    def descriptors(self) -> list[int]:
+        """Return what becomes readable when one of the runs ends: no polling, also for those that are adopted."""
+        return [one.descriptor for one in self._watched.values()]
+
+    def reap(self, run_id: str) -> int | None:
+        """Stop watching a run that has ended; return its exit code (negative: killed by that signal) if known."""
+        watched = self._watched.pop(run_id, None)
+        if watched is None:
+            return None
+        os.close(watched.descriptor)
+        return None if watched.child is None else watched.child.wait()

@@ -1,0 +1,69 @@
+"""`add`: drop a file, or a text, into the inbox."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dropbox_runner.cli.common import FolderOption, deliver, inbox
+from dropbox_runner.core.errors import RejectedError, RunnerError, UsageError
+from dropbox_runner.core.names import Kind, kind_of
+from dropbox_runner.core.task import parse_task
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import Layout
+from dropbox_runner.folder.store import MAX_TASK
+
+_NAME_WORDS = 5
+
+
+def add(
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE or TEXT]…", help="Task files, or one text.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the task of a text.")] = None,
+    folder: FolderOption = None,
+) -> None:
+    """Add tasks: files, or a text such as `add "tidy up the notes"`. Without either, the text comes from stdin."""
+    layout = inbox(folder)
+    given = what or [sys.stdin.read()]
+    files = [Path(one) for one in given if _is_file(one)]
+    if files and len(files) != len(given):
+        missing = next(one for one in given if not _is_file(one))
+        raise UsageError(f"there is no file {missing} (and a text cannot be mixed with files).")
+    if files:
+        for file in files:
+            _add(layout, file.name, durable.read(file, MAX_TASK))
+    else:
+        text = " ".join(given)
+        _add(layout, f"{name or _name_for(text)}.txt", f"{text.rstrip()}\n".encode("utf-8", "replace"))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # a text that is too long, or holds what no name can
+        return False
+
+
+def _add(layout: Layout, name: str, data: bytes) -> None:
+    if kind_of(name) is not Kind.TASK:
+        raise RunnerError(f"{name} would not be taken as a task: its name must end in .yaml, .yml, .md or .txt.")
+    try:
+        parse_task(name, data)
+    except RejectedError as error:
+        raise RunnerError(f"not added:\n{error}") from error
+    target = layout.root / name
+    try:
+        deliver(layout, target, data)
+    except FileExistsError as error:
+        raise RunnerError(f"{target} is there already and waits to be taken; nothing was replaced.") from error
+    typer.echo(f"added {name}")
+
+
+def _name_for(text: str) -> str:
+    words = re.findall(r"\w+", text.lower())[:_NAME_WORDS]
+    return "-".join(words) or "task"

@@ -1,0 +1,58 @@
+"""Which commands there are. Only the module of the one that is called is imported: `ask` runs inside every agent."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+_COMMANDS: Final = {
+    "init": "initialise",
+    "run": "run",
+    "demo": "demo",
+    "status": "status",
+    "add": "add",
+    "answer": "answer",
+    "cancel": "cancel",
+    "retry": "retry",
+    "pause": "pause",
+    "resume": "resume",
+    "validate": "validate",
+    "schema": "schema",
+    "ask": "ask",
+}
+"""Command → module in this package; the module's function of the same name is the command."""
+
+
+def run(arguments: list[str]) -> NoReturn:
+    """Run one command; ends in SystemExit with its exit code, or in a RunnerError."""
+    wanted = arguments[0] if arguments and arguments[0] in _COMMANDS else None
+    _application(wanted)(arguments)
+
+
+def _application(wanted: str | None) -> typer.Typer:
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="Drop a task file into a folder; claude works on it, asks by leaving a file, and goes on when you answer.",
+    )
+    app.callback()(_version)
+    for name, module in _COMMANDS.items():
+        if wanted in (None, name):
+            loaded = importlib.import_module(f"dropbox_runner.cli.{module}")
+            app.command(name)(getattr(loaded, module))
+    return app
+
+
+def _version(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False
+) -> None:
+    """Drop a task file into a folder; claude works on it, asks by leaving a file, and goes on when you answer."""
+    if version:
+        from dropbox_runner import __version__  # noqa: PLC0415 - only wanted here
+
+        typer.echo(__version__)
+        raise typer.Exit

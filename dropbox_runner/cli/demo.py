@@ -1,0 +1,1 @@
+"""`demo`: placeholder until the whole story is there."""

@@ -1,0 +1,133 @@
+"""`run`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from dropbox_runner.agent.environment import command_script
+from dropbox_runner.agent.program import find_claude
+from dropbox_runner.cli.common import FolderArgument, inbox
+from dropbox_runner.core.durations import parse_duration
+from dropbox_runner.core.errors import RefusedError
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.daemon import logs
+from dropbox_runner.daemon.doorbell import Doorbell
+from dropbox_runner.daemon.lock import FolderLock
+from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.service import Service
+from dropbox_runner.daemon.watcher import Watcher
+from dropbox_runner.folder import durable, owner
+from dropbox_runner.folder.config import load_settings
+from dropbox_runner.folder.layout import Layout, local_state, state_home
+from dropbox_runner.folder.ledger import Ledger
+from dropbox_runner.folder.store import Store
+
+log = logging.getLogger("dropbox_runner")
+
+_INTERRUPTED = 130
+
+
+def run(
+    folder: FolderArgument = None,
+    *,
+    drain: Annotated[bool, typer.Option("--drain", help="Return when nothing is pending or running any more.")] = False,
+    claude: Annotated[str | None, typer.Option(metavar="PATH", help="The claude command.")] = None,
+    max_parallel: Annotated[int | None, typer.Option(metavar="N", help="How many agents at a time.")] = None,
+    poll: Annotated[str | None, typer.Option(metavar="S", help="Look every S seconds, without a watcher.")] = None,
+    settle: Annotated[str | None, typer.Option(metavar="S", help="How long a file must have been quiet.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="The settings file.")] = None,
+    take_over: Annotated[bool, typer.Option("--take-over", help="From now on this machine runs the folder.")] = False,
+    allow_root: Annotated[bool, typer.Option("--allow-root", help="Run as root (for containers and tests).")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Watch the folder and run what is dropped into it, until stopped by SIGTERM or ^C."""
+    if os.geteuid() == 0 and not allow_root:
+        raise RefusedError("every task would run as root. Start it as a user, or say --allow-root if that is meant.")
+    logs.set_up(verbose=verbose)
+    settle_for = _seconds(settle)
+    overrides = {
+        "claude": claude,
+        "max_parallel": max_parallel,
+        "poll": _seconds(poll),
+        "settle": settle_for,
+        "answer_settle": settle_for,
+    }
+    settings = load_settings(config, overrides)
+    layout = inbox(folder, settings.folder)
+    lock = FolderLock(local_state(layout) / "lock", layout.root)
+    try:
+        code = _serve(layout, settings, drain=drain, take_over=take_over, watch=poll is None)
+    finally:
+        lock.release()
+    if code:
+        raise typer.Exit(code)
+
+
+def _seconds(text: str | None) -> float | None:
+    # On the command line a bare number is the natural way; in a file it would leave a reader guessing.
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return parse_duration(text)
+
+
+def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, watch: bool) -> int:
+    owner.claim(layout, take_over=take_over)
+    Store(layout).make()
+    if drain and find_claude(settings.claude) is None:
+        raise RefusedError(f"the claude command ({settings.claude}) was not found, so nothing could ever be drained.")
+    local = local_state(layout)
+    bell = Doorbell()
+    watcher = Watcher(bell) if watch else None
+    commands = _commands()
+    ledger = Ledger(local / "ledger.sqlite")
+    notice = Notice(local / "notice.json")
+    service = Service(layout, settings, ledger, commands, notice, watcher=watcher, bell=bell)
+    received = _listen(service)
+    log.info("watching %s (%s)", layout.root, _in_words(settings, watch=watch))
+    try:
+        service.run(drain=drain)
+    finally:
+        if watcher is not None:
+            watcher.close()
+    log.info("stopped")
+    if signal.SIGINT in received:
+        return _INTERRUPTED
+    return 1 if drain and service.failed else 0
+
+
+def _listen(service: Service) -> list[int]:
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        service.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGUSR1, lambda *_: service.hand_over())
+    return received
+
+
+def _commands() -> Path:
+    folder = state_home() / "bin"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    script = folder / "dropbox-runner"
+    durable.write(script, command_script().encode())
+    script.chmod(0o700)
+    return folder
+
+
+def _in_words(settings: Settings, *, watch: bool) -> str:
+    agents = "one agent at a time" if settings.max_parallel == 1 else f"up to {settings.max_parallel} agents at a time"
+    how = "" if watch else f", looking every {settings.poll:g} s"
+    return f"{agents}, claude: {find_claude(settings.claude) or 'not found'}{how}"

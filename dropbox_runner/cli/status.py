@@ -1,0 +1,51 @@
+"""`status`: what is going on, what waits for me, what did it cost."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dropbox_runner.cli.common import FolderArgument, inbox
+from dropbox_runner.daemon.lock import holder
+from dropbox_runner.folder.layout import Layout, local_state
+from dropbox_runner.folder.ledger import Ledger
+from dropbox_runner.views.overview import Overview, gather, read_waits
+from dropbox_runner.views.terminal import show
+
+_PAUSE = 2.0
+
+
+def status(
+    folder: FolderArgument = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until ^C.")] = False,
+) -> None:
+    """Show what is going on, what waits for you, and what it cost."""
+    layout = inbox(folder)
+    console = Console()
+    while True:
+        now = datetime.now(UTC)
+        overview = _overview(layout, now)
+        if as_json:
+            typer.echo(overview.as_json())
+        else:
+            if watch:
+                console.clear()
+            show(overview, now, console)
+        if not watch:
+            return
+        time.sleep(_PAUSE)
+
+
+def _overview(layout: Layout, now: datetime) -> Overview:
+    local = local_state(layout)
+    pid = holder(local / "lock")
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    spent = Ledger(local / "ledger.sqlite").spent(midnight.astimezone(UTC).isoformat(timespec="seconds"))
+    waits = read_waits(local / "notice.json", now) if pid is not None else {}
+    return gather(layout, pid, waits, spent)

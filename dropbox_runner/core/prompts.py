@@ -1,0 +1,64 @@
+"""What claude is told: the preamble that teaches it to ask, and the prompt of each run."""
+
+from __future__ import annotations
+
+from dropbox_runner.core.record import Why
+
+PREAMBLE = """\
+You are working unattended: nobody sees your messages while you work, and nobody can answer in this conversation.
+If you need a decision, a missing fact or a permission from the person who gave you this task, run
+
+    dropbox-runner ask "your question" --option "first choice" --option "second choice"
+
+(options may be left out; ask several times for several questions), then stop and end your turn at once: the answer
+comes as your next message, in this same session. Where that command cannot be found, write
+{"text": "your question", "options": ["first choice", "second choice"]} to the file named by
+$DROPBOX_RUNNER_QUESTION_FILE and end your turn. Do not ask in your final message only: it ends the task.
+When you are done, end with a short report of what you did; it is what the person reads."""
+
+SAFE_ASK_RULE = "Bash(dropbox-runner ask *)"
+"""Lets exactly our own command through in every permission mode (measured on claude 2.1.330)."""
+
+OUTLIVING_TOOLS = ("ScheduleWakeup", "CronCreate", "Monitor")
+"""Tools that keep claude running after its result, or promise something that an unattended run cannot keep."""
+
+
+def first_prompt(instructions: str, attachments: tuple[str, ...] = ()) -> str:
+    """Put the instructions under a heading, so that a text that starts with `/` cannot be taken as a command."""
+    parts = ["# Task", instructions.strip("\n")]
+    if attachments:
+        parts.append("Look at these first:\n" + "\n".join(f"- {path}" for path in attachments))
+    return "\n\n".join(parts) + "\n"
+
+
+def answer_prompt(question: str, answer: str) -> str:
+    """Say what was asked and what the person answered: the session may be days old."""
+    return f"# Answer\n\nYou asked:\n\n{_quoted(question)}\n\nAnswer:\n\n{answer.strip()}\n\nGo on with the task.\n"
+
+
+def continuation_prompt(why: Why, detail: str = "", answer: str = "") -> str:
+    """Tell claude why it is being woken up again, and what is expected of it."""
+    said = {
+        Why.INTERRUPTED: "The run was cut off. Check which of your last steps took effect, then go on with the task.",
+        Why.STOPPED: "The run was stopped. Check which of your last steps took effect, then go on with the task.",
+        Why.RETRY: "The run failed. Look where things stand, then try again.",
+        Why.HANDED_BACK: "This task was handed back to you. Look where it stands, then complete it.",
+    }[why]
+    parts = [f"# {why.value.replace('_', ' ').capitalize()}", said]
+    if detail:
+        parts.append(f"What was reported:\n\n{_quoted(detail)}")
+    if answer:
+        parts.append(f"The person says:\n\n{answer.strip()}")
+    return "\n\n".join(parts) + "\n"
+
+
+def with_late_words(prompt: str, texts: tuple[str, ...]) -> str:
+    """Add what the person wrote too late for an earlier question, marked as such: it answers nothing asked since."""
+    if not texts:
+        return prompt
+    said = "\n\n".join(text.strip() for text in texts)
+    return f"{prompt}\nBefore your last question had reached the person, they also wrote:\n\n{_quoted(said)}\n"
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())

@@ -1,0 +1,224 @@
+"""record.json: what the runner itself knows of a task, and keeps over restarts.
+
+The folder says where a task is; the record says what has been started for it. Together they tell the next
+look what to do after any crash, so every step of an action is written here before its effect.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.states import Verdict
+
+VERSION = 1
+
+
+class RecordError(RunnerError):
+    """record.json cannot be understood."""
+
+
+class _Kept(BaseModel):
+    # A newer version may have written fields that this one does not know: keep them when it writes again.
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def but(self, **changes: object) -> Self:
+        """Return a copy with these fields changed."""
+        return self.model_copy(update=changes)
+
+
+class ProcessId(_Kept):
+    """Which process, beyond doubt: a pid alone may belong to somebody else by now."""
+
+    pid: int = Field(gt=0)
+    started: int = Field(gt=0)
+    """Start time in kernel clock ticks since boot (/proc/PID/stat, field 22): the wall clock may be moved."""
+    boot: str = Field(min_length=1)
+
+
+class StopOrder(_Kept):
+    """Somebody decided that a run must end. Written before the first signal, so that it also explains the end."""
+
+    verdict: Verdict
+    reason: str
+    steady: float
+    """When, on the steady clock of `boot`."""
+    boot: str
+
+
+class Why(StrEnum):
+    """What the next run is for; it decides what the prompt says."""
+
+    START = "start"
+    ANSWER = "answer"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    RETRY = "retry"
+    HANDED_BACK = "handed_back"
+
+
+class Next(_Kept):
+    """The run that has been decided on but not yet started."""
+
+    why: Why
+    detail: str = ""
+    """What went wrong, for a retry."""
+    round: int | None = None
+    """Which question and answer it goes on with: question-N.json, answer-N.*."""
+    answers: tuple[str, ...] = ()
+    """The files that become answer-N.*; named here first, so that a crash in between loses none."""
+
+
+class Outcome(_Kept):
+    """How the whole task ended. Written before it moves to done/ or failed/."""
+
+    verdict: Verdict
+    reason: str
+    at: str
+
+
+class Run(_Kept):
+    """One process of claude, from just before its start."""
+
+    number: int
+    id: str
+    """In the environment of everything the run starts: the mark by which left-overs are found."""
+    why: Why
+    resumed: bool
+    started_at: str
+    steady: float
+    """When it was started, on the steady clock of `boot`; the timeout counts from here."""
+    boot: str
+    timeout: float | None = None
+    """Seconds it may take, as task and settings said when it was started."""
+    process: ProcessId | None = None
+    """None: between "about to start" and "started", or the daemon died in between."""
+    stop: StopOrder | None = None
+    ended_at: str | None = None
+    verdict: Verdict | None = None
+    """None: not ended, as far as we know."""
+    reason: str = ""
+    exit_code: int | None = None
+    """None when nobody knows: the run was adopted after a restart of the daemon."""
+    session_cost_usd: float | None = None
+    """The session's total as claude reported it at the end of this run (it is cumulative over resumes)."""
+    cost_usd: float | None = None
+    """What this run alone cost; None when it died before it could say."""
+    turns: int | None = None
+    messages: int = 0
+    """How many messages of the model are in its log, also when it died before its result."""
+    seconds: float | None = None
+    swept: tuple[str, ...] = ()
+    """Processes that outlived the run and were stopped by us."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it was started, or was about to be, and has not been judged."""
+        return self.verdict is None
+
+
+class Event(_Kept):
+    """One line of the task's history."""
+
+    at: str
+    text: str
+
+
+class Dropped(_Kept):
+    """The file that somebody dropped, as it was when it was taken."""
+
+    file: str
+    sha256: str = ""
+    mtime_ns: int = 0
+
+
+class Record(_Kept):
+    """Everything about one task that must outlive the daemon."""
+
+    version: int = VERSION
+    id: str
+    name: str
+    dropped: Dropped
+    taken_at: str
+    session_id: str
+    session_seen: bool = False
+    """Whether claude has ever reported this session: from then on it is resumed, never started."""
+    working_dir: str | None = None
+    """Chosen at the first start and kept, because a session belongs to its directory."""
+    priority: int = 0
+    """Lower starts first."""
+    not_before: float | None = None
+    """Unix time before which no run is started."""
+    rounds: int = 0
+    """How many questions have been closed with an answer."""
+    cut_off: int = 0
+    """Interruptions in a row; reset by any run that ends by itself."""
+    retried: int = 0
+    next: Next | None = None
+    outcome: Outcome | None = None
+    """None: it has not ended."""
+    late: tuple[str, ...] = ()
+    """Answers that came too late for their question; the next prompt passes them on."""
+    runs: tuple[Run, ...] = ()
+    history: tuple[Event, ...] = ()
+
+    @property
+    def last(self) -> Run | None:
+        """The newest run, open or ended."""
+        return self.runs[-1] if self.runs else None
+
+    @property
+    def open_run(self) -> Run | None:
+        """The run that is going on, if there is one."""
+        return self.last if self.last is not None and self.last.open else None
+
+    @property
+    def cost_usd(self) -> float:
+        """What is known to have been spent on this task."""
+        return sum(run.cost_usd or 0.0 for run in self.runs)
+
+    @property
+    def cost_unknown(self) -> bool:
+        """Whether a run died before it could say what it cost, so that `cost_usd` is a lower bound."""
+        return any(not run.open and run.cost_usd is None for run in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        """How long claude worked on it, over all runs."""
+        return sum(run.seconds or 0.0 for run in self.runs)
+
+    @property
+    def turns(self) -> int:
+        """How many turns claude took, over all runs."""
+        return sum(run.turns or 0 for run in self.runs)
+
+    @property
+    def turns_seen(self) -> int:
+        """How many messages the model has written for this task, over all runs: has any work been done?"""
+        return sum(run.messages for run in self.runs)
+
+    def with_run(self, run: Run) -> Self:
+        """Add a run, or put it in the place of the one with its number."""
+        others = tuple(one for one in self.runs if one.number != run.number)
+        return self.but(runs=(*others, run))
+
+    def with_event(self, at: str, text: str) -> Self:
+        """Add a line to the history."""
+        return self.but(history=(*self.history, Event(at=at, text=text)))
+
+    def to_json(self) -> bytes:
+        """Return the bytes of record.json."""
+        return (self.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+
+
+def read_record(data: bytes) -> Record:
+    """Understand record.json; RecordError says what is wrong with it."""
+    try:
+        return Record.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RecordError(f"record.json: {where}: {first['msg']}") from error

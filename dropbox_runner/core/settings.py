@@ -1,0 +1,53 @@
+"""Settings: what the person who owns the machine allows. They live outside the folder on purpose.
+
+The folder may ask; only the settings may allow.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from dropbox_runner.core.durations import parse_duration
+
+PermissionMode = Literal["default", "manual", "acceptEdits", "plan", "dontAsk", "bypassPermissions", "auto"]
+
+Seconds = Annotated[float, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)]
+"""A duration as people write it (`90s`, `2h`), or a number of seconds when it comes from the command line."""
+
+
+class Settings(BaseModel):
+    """config.yaml together with what the command line overrides. Every field has a safe default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str | None = None
+    """The folder that commands without a DIR mean."""
+    claude: str = "claude"
+    """The claude command: a name to be looked up or a path."""
+    max_parallel: int = Field(default=1, ge=1, le=64)
+    """How many agents may work at the same time."""
+    settle: Seconds = Field(default=5.0, ge=0)
+    """How long a task file that was written in place must have been quiet."""
+    answer_settle: Seconds = Field(default=20.0, ge=0)
+    """The same for an answer: people think between two saves."""
+    poll: Seconds = Field(default=30.0, gt=0)
+    """How often the folders are looked at when nothing has rung; a lost event costs at most this."""
+    stop_grace: Seconds = Field(default=10.0, ge=0)
+    """Between SIGTERM and SIGKILL."""
+    timeout: Seconds | None = Field(default=None, gt=0)
+    """Wall clock for one run of a task that names none; nothing: no limit."""
+    retries: int = Field(default=0, ge=0, le=10)
+    """Automatic retries after a failure, for a task that names none."""
+    max_cut_off: int = Field(default=3, ge=0, le=100)
+    """How often in a row a run that was cut off is resumed before a person is asked."""
+    permission_mode: PermissionMode = "bypassPermissions"
+    """For a task that names none. The default lets claude work unattended."""
+    model: str | None = None
+    api_retries: int = Field(default=4, ge=0, le=15)
+    """How often claude itself repeats a request that the API refused (15 is its own ceiling)."""
+    allowed_args: tuple[str, ...] = ()
+    """Options of claude that a task may ask for with `additional_args`, such as `--fork-session`."""
+    pass_env: tuple[str, ...] = ()
+    """Names of further environment variables that agents get; a trailing `*` is a wildcard."""

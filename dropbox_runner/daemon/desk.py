@@ -1,0 +1,88 @@
+"""What the performing of actions has to work with, and the few steps that several actions share."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_runner.agent.processes import Agents
+from dropbox_runner.core.clock import Now
+from dropbox_runner.core.errors import Problem, RejectedError
+from dropbox_runner.core.names import printable
+from dropbox_runner.core.permission import check_allowed
+from dropbox_runner.core.record import Outcome, Record
+from dropbox_runner.core.reports import error_markdown, result_json, result_markdown
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.states import State, Verdict
+from dropbox_runner.core.task import Task, parse_task
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import ERROR, RESULT, RESULT_TEXT
+from dropbox_runner.folder.ledger import Ledger
+from dropbox_runner.folder.store import MAX_TASK, Store, TaskFolder
+from dropbox_runner.folder.taskpaths import check_paths
+
+log = logging.getLogger("dropbox_runner")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The effects that actions are made of, and the moment they happen in."""
+
+    store: Store
+    agents: Agents
+    ledger: Ledger
+    settings: Settings
+    commands: Path
+    """The folder with our command for the agents' PATH."""
+    now: Now
+    failures: list[str]
+    """Tasks that went to failed/ while this daemon ran."""
+
+    def move(self, name: str, source: State, target: State, why: str, *, level: int = logging.INFO) -> TaskFolder:
+        """Move a task and log its transition."""
+        folder = self.store.move(name, source, target)
+        log.log(level, "%s: %s → %s (%s)", printable(folder.name), source, target, printable(why))
+        if target is State.FAILED:
+            self.failures.append(folder.name)
+        return folder
+
+    def finish(self, folder: TaskFolder, record: Record, text: str) -> None:
+        """Write everything that is to lie beside a task that has ended; the record, last, makes it so."""
+        outcome = record.outcome
+        assert outcome is not None
+        folder.write_text(RESULT, result_json(record, outcome, text))
+        if record.runs:
+            folder.write_text(RESULT_TEXT, result_markdown(record, outcome, text))
+        if outcome.verdict is not Verdict.SUCCEEDED:
+            folder.write_text(ERROR, error_markdown(record, outcome))
+        folder.write_record(record)
+
+    def reject(self, folder: TaskFolder, record: Record, verdict: Verdict, reason: str) -> None:
+        """End a task in pending/ that cannot be run."""
+        outcome = Outcome(verdict=verdict, reason=reason, at=self.now.stamp())
+        record = record.but(outcome=outcome, next=None).with_event(
+            self.now.stamp(), f"{verdict}: {_first_line(reason)}"
+        )
+        self.finish(folder, record, "")
+        why = _first_line(reason)
+        self.move(folder.name, State.PENDING, State.FAILED, f"{verdict}: {why}", level=logging.WARNING)
+
+
+def read_task(folder: TaskFolder, record: Record, settings: Settings) -> Task:
+    """Read and check a task's file. RejectedError says what is wrong with it, where, and what to do."""
+    path = folder.task_file
+    name = record.dropped.file
+    if path is None:
+        raise RejectedError(name, (Problem("the task's file is gone", "put it back, or drop it again"),))
+    try:
+        task = parse_task(name, durable.read(path, MAX_TASK))
+    except durable.UnreadableError as error:
+        raise RejectedError(name, (Problem(str(error), "drop a plain file that you own"),)) from error
+    check_paths(name, task)
+    check_allowed(name, task, settings)
+    return task
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

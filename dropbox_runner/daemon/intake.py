@@ -1,0 +1,90 @@
+"""From a dropped file to a task in pending/, or in failed/ with the reason."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from dropbox_runner.core.errors import RejectedError
+from dropbox_runner.core.plan import Admit, PutAside, Take
+from dropbox_runner.core.record import Next, Record, Why
+from dropbox_runner.core.states import State, Verdict
+from dropbox_runner.core.task import Task
+from dropbox_runner.core.taskfields import Priority
+from dropbox_runner.daemon.desk import Desk, log, read_task
+from dropbox_runner.folder.layout import ERROR
+
+_RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
+
+
+def take(desk: Desk, action: Take) -> None:
+    """Make pending/NAME of a dropped file, and admit it."""
+    dropped = desk.store.describe(action.file)
+    name = action.task if action.begun else desk.store.free_name(action.task)
+    record = Record(
+        id=uuid.uuid4().hex,
+        name=name,
+        dropped=dropped,
+        taken_at=desk.now.stamp(),
+        session_id=str(uuid.uuid4()),
+    )
+    folder = desk.store.take(action.file, record.with_event(desk.now.stamp(), f"taken from {action.file}"))
+    desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
+    log.debug("%s: taken from %s", name, action.file)
+    admit(desk, Admit(folder.name))
+
+
+def admit(desk: Desk, action: Admit) -> None:
+    """Decide what the next run of a task in pending/ is for, or that it can have none."""
+    folder = desk.store.task(State.PENDING, action.name)
+    record = folder.record()
+    if record.outcome is None and not record.runs and desk.ledger.is_copy(record.dropped, record.id):
+        # Only at its first admission: a person who hands it back means it.
+        reason = f"{record.dropped.file} is the very file that was taken before (name, content and time are the same)"
+        desk.reject(folder, record, Verdict.DUPLICATE, reason)
+        return
+    try:
+        task = read_task(folder, record, desk.settings)
+    except RejectedError as error:
+        desk.reject(folder, record, Verdict.REJECTED, str(error))
+        return
+    folder.put_away_ending(len(record.runs))
+    record = _queued(record, task, folder.answers if record.runs else (), asked=folder.question.exists())
+    folder.write_record(record.with_event(desk.now.stamp(), "queued"))
+    assert record.next is not None
+    folder.file_round(record.next)
+    origin = f"dropped as {record.dropped.file}" if not record.runs else "handed back"
+    log.info("%s: pending (%s)", folder.name, origin)
+
+
+def _queued(record: Record, task: Task, answers: tuple[str, ...], *, asked: bool) -> Record:
+    planned = Next(why=Why.HANDED_BACK if record.runs else Why.START)
+    if asked or answers:
+        # It was moved here by hand with a question open: that round is closed, with or without an answer.
+        planned = planned.but(round=record.rounds + 1, answers=answers)
+        record = record.but(rounds=record.rounds + 1)
+    return record.but(
+        next=planned,
+        outcome=None,
+        cut_off=0,
+        retried=0,
+        priority=_RANK[task.priority],
+        not_before=_moment(task.not_before),
+    )
+
+
+def _moment(text: str | None) -> float | None:
+    # A time without a zone is meant as the clock on this machine's wall shows it.
+    return datetime.fromisoformat(text).astimezone().timestamp() if text else None
+
+
+def put_aside(desk: Desk, action: PutAside) -> None:
+    """Move a task whose record cannot be understood to failed/; nothing in it is touched."""
+    folder = desk.store.task(action.state, action.name)
+    folder.write_text(
+        ERROR,
+        f"# {action.name}: put aside\n\n{action.reason}\n\n"
+        "Without its record nobody knows what has been started for this task, so it is not run again by itself. "
+        "To run it from zero, drop its task file into the inbox.\n",
+    )
+    desk.move(action.name, action.state, State.FAILED, action.reason)

@@ -1,0 +1,108 @@
+"""Look: turn what lies in the folders, and what is known of processes and writers, into one picture for `decide`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dropbox_runner.agent import processes
+from dropbox_runner.agent.processes import Agents
+from dropbox_runner.agent.program import find_claude
+from dropbox_runner.core.answer import parse_answer
+from dropbox_runner.core.clock import Now
+from dropbox_runner.core.names import folder_name, is_pause
+from dropbox_runner.core.plan import Drop, Look, Seen
+from dropbox_runner.core.record import Run
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.settle import Wait
+from dropbox_runner.core.states import State
+from dropbox_runner.core.task import ends_explicitly
+from dropbox_runner.daemon.arrivals import Arrivals
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import Layout
+from dropbox_runner.folder.scan import Found, Scanner
+
+
+class Looker:
+    """Looks at everything once."""
+
+    def __init__(self, layout: Layout, settings: Settings, agents: Agents, arrivals: Arrivals) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._agents = agents
+        self._arrivals = arrivals
+        self._scanner = Scanner(layout)
+
+    def look(self, now: Now) -> Look:
+        """Return what there is now. OSError when the folders cannot be read."""
+        names = self._scanner.inbox()
+        drops = tuple(self._drop(file, names, now) for file in self._scanner.drops(names))
+        found = self._scanner.tasks()
+        seen = tuple(self._seen(one, now) for one in found)
+        unfinished = {self._layout.root / drop.file for drop in drops}
+        unfinished |= {self._path(one) / name for one in found for name in one.answers}
+        self._arrivals.forget_all_but(unfinished)
+        return Look(drops, seen, self._paused(names))
+
+    def _path(self, found: Found) -> Path:
+        return self._layout.task(found.state, found.name)
+
+    def _drop(self, file: str, names: frozenset[str], now: Now) -> Drop:
+        path = self._layout.root / file
+        wait = self._arrivals.wait_for(path, names, self._settings.settle, now.steady, ends_explicitly)
+        return Drop(file, wait, folder_name(file))
+
+    def _seen(self, found: Found, now: Now) -> Seen:
+        run = found.record.open_run if found.record is not None else None
+        return Seen(
+            name=found.name,
+            state=found.state,
+            record=found.record,
+            trouble=found.trouble,
+            has_task=found.task_file is not None,
+            cancel=found.cancel,
+            alive=run is not None and _is_alive(run),
+            supervised=run is not None and self._agents.watches(run.id),
+            answers=found.answers,
+            answer_wait=self._answer_wait(found, now) if found.state is State.BLOCKED else None,
+        )
+
+    def _answer_wait(self, found: Found, now: Now) -> Wait | None:
+        folder = self._path(found)
+        for name in found.answers:
+            path = folder / name
+            wait = self._arrivals.wait_for(path, found.files, self._settings.answer_settle, now.steady, _answer_ends)
+            if wait is None and (problem := _problem(path)) is not None:
+                wait = Wait(problem, notable=True)
+            if wait is not None:
+                return Wait(f"{name}: {wait.reason}", wait.until, notable=wait.notable)
+        return None
+
+    def _paused(self, names: frozenset[str]) -> Wait | None:
+        pause = next((name for name in names if is_pause(name)), None)
+        if pause is not None:
+            return Wait(f"paused: the file {pause} lies in the folder")
+        if find_claude(self._settings.claude) is None:
+            return Wait(
+                f"the claude command ({self._settings.claude}) was not found: install it, or name it in the settings "
+                "(`claude: /path/to/claude`) or with --claude",
+                notable=True,
+            )
+        return None
+
+
+def _is_alive(run: Run) -> bool:
+    if run.process is None:
+        # The daemon died right after, or right before, starting it: only its mark can tell.
+        return processes.leader(run.id) is not None
+    return processes.is_alive(run.process)
+
+
+def _answer_ends(name: str, data: bytes) -> bool:
+    return parse_answer(name, data, ()).ended
+
+
+def _problem(path: Path) -> str | None:
+    try:
+        return parse_answer(path.name, durable.read(path), ()).problem
+    except (OSError, durable.UnreadableError) as error:
+        return str(error)

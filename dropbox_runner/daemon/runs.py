@@ -1,0 +1,179 @@
+"""The life of a run: start, adopt, stop, end. What is about to happen is in the record before it happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+from pathlib import Path
+
+from dropbox_runner.agent import processes
+from dropbox_runner.agent.command import Session, command_line
+from dropbox_runner.agent.environment import MARK, agent_environment
+from dropbox_runner.agent.processes import Launch
+from dropbox_runner.agent.program import find_claude
+from dropbox_runner.core.durations import format_duration
+from dropbox_runner.core.errors import RejectedError, RunnerError
+from dropbox_runner.core.plan import Adopt, File, Kill, Start, Stop
+from dropbox_runner.core.record import Next, Record, Run, StopOrder
+from dropbox_runner.core.states import State, Verdict
+from dropbox_runner.core.task import Task
+from dropbox_runner.daemon.desk import Desk, log, read_task
+from dropbox_runner.daemon.prompting import prompt_for
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import QUESTION
+from dropbox_runner.folder.store import TaskFolder
+
+
+def start(desk: Desk, action: Start) -> None:
+    """Move pending → running and start claude."""
+    folder = desk.store.task(State.PENDING, action.name)
+    record = folder.record()
+    try:
+        task = read_task(folder, record, desk.settings)
+    except RejectedError as error:
+        desk.reject(folder, record, Verdict.REJECTED, str(error))
+        return
+    # Move first: a crash in between leaves a task in running/ without an open run, which the next look puts back.
+    folder = desk.store.move(action.name, State.PENDING, State.RUNNING)
+    try:
+        record = _launch(desk, folder, record, task)
+    except (OSError, RunnerError):
+        desk.store.move(folder.name, State.RUNNING, State.PENDING)
+        raise
+    run = record.last
+    assert run is not None
+    log.info(
+        "%s: pending → running (run %d%s)", folder.name, run.number, f", {_WHY[run.why]}" if run.number > 1 else ""
+    )
+
+
+_WHY = {
+    "start": "from the beginning: there is no session yet",
+    "answer": "with your answer",
+    "interrupted": "it had been cut off",
+    "stopped": "it had been stopped",
+    "retry": "another try",
+    "handed_back": "handed back",
+}
+
+
+def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Record:
+    planned = record.next
+    assert planned is not None
+    folder.file_round(planned)
+    prompt = prompt_for(folder, record, task)
+    record = record.but(working_dir=record.working_dir or _own_choice(task))
+    run = _new_run(desk, record, planned, task)
+    record = record.with_run(run).but(next=None, late=())
+    launch = _what_to_start(desk, folder, record, run, task)
+    durable.write(launch.stdin, prompt.encode("utf-8", "replace"))
+    # On disk before the process exists: whatever happens from here on, this session is never started a second time.
+    folder.write_record(record.with_event(desk.now.stamp(), f"run {run.number} starting"))
+    try:
+        process = desk.agents.start(run.id, launch)
+    except OSError as error:
+        folder.write_record(record.but(runs=record.runs[:-1], next=planned))
+        raise RunnerError(f"claude could not be started: {error}") from error
+    record = record.with_run(run.but(process=process))
+    folder.write_record(record)
+    return record
+
+
+def _own_choice(task: Task) -> str | None:
+    return os.path.realpath(Path(task.working_dir).expanduser()) if task.working_dir is not None else None
+
+
+def _new_run(desk: Desk, record: Record, planned: Next, task: Task) -> Run:
+    return Run(
+        number=len(record.runs) + 1,
+        id=uuid.uuid4().hex,
+        why=planned.why,
+        resumed=record.session_seen,
+        started_at=desk.now.stamp(),
+        steady=desk.now.steady,
+        boot=desk.now.boot,
+        timeout=task.timeout or desk.settings.timeout,
+    )
+
+
+def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, task: Task) -> Launch:
+    claude = find_claude(desk.settings.claude)
+    if claude is None:
+        raise RunnerError(f"the claude command ({desk.settings.claude}) has gone away")
+    if record.working_dir is None:
+        durable.make_directory(folder.work)
+    session = Session(record.session_id, resume=run.resumed)
+    marks = {
+        MARK: run.id,
+        "DROPBOX_RUNNER_TASK_ID": record.id,
+        "DROPBOX_RUNNER_TASK_DIR": str(folder.path),
+        "DROPBOX_RUNNER_QUESTION_FILE": str(folder.path / QUESTION),
+        "DROPBOX_RUNNER_INBOX": str(desk.store.layout.root),
+    }
+    settings = desk.settings
+    return Launch(
+        arguments=command_line(claude, task, settings, session, _directories(task)),
+        environment=agent_environment(os.environ, settings.pass_env, marks, settings.api_retries, desk.commands),
+        working_dir=Path(record.working_dir) if record.working_dir is not None else folder.work,
+        stdin=folder.prompt(run.number),
+        stdout=folder.stream(run.number),
+        stderr=folder.stderr(run.number),
+    )
+
+
+def _directories(task: Task) -> tuple[str, ...]:
+    paths = [Path(path).expanduser() for path in task.context_files]
+    return tuple(dict.fromkeys(str(path if path.is_dir() else path.parent) for path in paths))
+
+
+def adopt(desk: Desk, action: Adopt) -> None:
+    """Watch a run that an earlier daemon started. If it has ended meanwhile, the next look sees that."""
+    run = action.run
+    process = run.process or processes.leader(run.id)
+    if process is None or not desk.agents.adopt(run.id, process):
+        return
+    if run.process is None:
+        # The earlier daemon died between the start and writing down who it is; the mark has told us.
+        folder = desk.store.task(State.RUNNING, action.name)
+        folder.write_record(folder.record().with_run(run.but(process=process)))
+    log.info("%s: running (run %d goes on, adopted: pid %d)", action.name, run.number, process.pid)
+
+
+def stop(desk: Desk, action: Stop) -> None:
+    """Tell a run to end. The reason is on disk first: it decides how the end is judged, whoever judges it."""
+    folder = desk.store.task(State.RUNNING, action.name)
+    record = folder.record()
+    run = record.open_run
+    if run is None:
+        return
+    order = StopOrder(verdict=action.verdict, reason=action.reason, steady=desk.now.steady, boot=desk.now.boot)
+    folder.write_record(record.with_run(run.but(stop=order)))
+    log.info("%s: stopping run %d (%s)", action.name, run.number, action.reason)
+    _signal(run, signal.SIGTERM)
+
+
+def kill(desk: Desk, action: Kill) -> None:
+    """End a run that did not end when it was told to."""
+    grace = format_duration(desk.settings.stop_grace)
+    log.warning("%s: run %d did not end within %s; killing it", action.name, action.run.number, grace)
+    _signal(action.run, signal.SIGKILL)
+
+
+def _signal(run: Run, number: signal.Signals) -> None:
+    process = run.process or processes.leader(run.id)
+    if process is not None:
+        processes.send(process, number)
+
+
+def file(desk: Desk, action: File) -> None:
+    """Move a task out of running/ as its record says."""
+    record = desk.store.task(State.RUNNING, action.name).record()
+    desk.move(action.name, State.RUNNING, action.target, _why_moved(record))
+
+
+def _why_moved(record: Record) -> str:
+    last = record.last
+    if last is None or record.outcome is None:
+        return f"{last.verdict}: {last.reason.partition(chr(10))[0]}" if last else "it had not been started"
+    return f"{record.outcome.verdict}: {record.outcome.reason.partition(chr(10))[0]}"

@@ -1,0 +1,196 @@
+"""The loop: look → decide → perform. The only place where everything meets."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, assert_never
+
+from dropbox_runner.agent.processes import Agents, boot_id
+from dropbox_runner.core import plan
+from dropbox_runner.core.clock import Now
+from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.names import printable
+from dropbox_runner.core.plan import Action, Limits, Look, Plan, decide
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.states import LIVE, State
+from dropbox_runner.daemon import answers, ending, intake, runs
+from dropbox_runner.daemon.arrivals import Arrivals
+from dropbox_runner.daemon.desk import Desk
+from dropbox_runner.daemon.doorbell import Doorbell
+from dropbox_runner.daemon.look import Looker
+from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.watcher import Watcher
+from dropbox_runner.folder.layout import Layout
+from dropbox_runner.folder.ledger import Ledger
+from dropbox_runner.folder.store import Store
+
+log = logging.getLogger("dropbox_runner")
+
+_FIRST_RETRY: Final = 1.0
+_LONGEST_RETRY: Final = 60.0
+"""Seconds between two tries of an action that the system refused (full disk, no permission)."""
+
+
+def read_clock() -> Now:
+    """Return the present moment."""
+    return Now(wall=datetime.now(UTC), steady=time.monotonic(), boot=boot_id())
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """An action that could not be done."""
+
+    again_at: float
+    pause: float
+
+
+class Service:
+    """One daemon for one folder."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        ledger: Ledger,
+        commands: Path,
+        notice: Notice,
+        *,
+        watcher: Watcher | None,
+        bell: Doorbell,
+        clock: Callable[[], Now] = read_clock,
+    ) -> None:
+        self._settings = settings
+        self._layout = layout
+        self._store = Store(layout)
+        self._ledger = ledger
+        self._commands = commands
+        self._agents = Agents()
+        self._arrivals = Arrivals()
+        self._looker = Looker(layout, settings, self._agents, self._arrivals)
+        self._notice = notice
+        self._watcher = watcher
+        self._bell = bell
+        self._clock = clock
+        self._limits = Limits(max_parallel=settings.max_parallel, stop_grace=settings.stop_grace)
+        self._refused: dict[str, _Refused] = {}
+        self._leave = False
+        self.failed: list[str] = []
+        """The tasks that went to failed/ since the start."""
+
+    def stop(self) -> None:
+        """Stop the agents, then return from `run`. Safe in a signal handler."""
+        if self._limits.stopping:
+            # Asked a second time: somebody is in a hurry.
+            self._limits = replace(self._limits, stop_grace=0.0)
+        self._limits = replace(self._limits, stopping=True)
+        self._bell.ring()
+
+    def hand_over(self) -> None:
+        """Return from `run` and leave the agents alone; the next daemon adopts them. Safe in a signal handler."""
+        self._leave = True
+        self._bell.ring()
+
+    def run(self, *, drain: bool = False) -> None:
+        """Look and act until told to stop; with `drain`, until nothing is left to be done without a person."""
+        while not self._leave:
+            look, planned = self.tick()
+            if self._limits.stopping and not _running(look):
+                break
+            if drain and not planned.actions and _drained(look):
+                break
+            if not planned.actions:
+                self._bell.wait(self._pause(planned), self._agents.descriptors())
+
+    def tick(self) -> tuple[Look, Plan]:
+        """Look once and act on it. A plan without actions means: at rest."""
+        now = self._clock()
+        if self._watcher is not None:
+            self._arrivals.note(self._watcher.hints())
+        look = self._looker.look(now)
+        self._watch(look)
+        planned = self._without_refused(decide(look, now, self._limits), now)
+        self._notice.publish(planned, now)
+        desk = Desk(self._store, self._agents, self._ledger, self._settings, self._commands, now, self.failed)
+        for action in planned.actions:
+            self._try(action, desk)
+        return look, planned
+
+    def _watch(self, look: Look) -> None:
+        if self._watcher is None:
+            return
+        folders = [self._layout.root, *map(self._layout.state, LIVE)]
+        # Only where a person is expected to write something. Not into working directories: agents make many files.
+        folders += [self._layout.task(one.state, one.name) for one in look.tasks if one.state is not State.PENDING]
+        self._watcher.watch(folders)
+
+    def _pause(self, planned: Plan) -> float:
+        times = [one.again_at for one in self._refused.values()]
+        if planned.wake_at is not None:
+            times.append(planned.wake_at)
+        now = self._clock().steady
+        return min([self._settings.poll, *(max(0.0, moment - now) for moment in times)])
+
+    def _without_refused(self, planned: Plan, now: Now) -> Plan:
+        waiting = {key for key, one in self._refused.items() if now.steady < one.again_at}
+        return replace(planned, actions=tuple(one for one in planned.actions if _key(one) not in waiting))
+
+    def _try(self, action: Action, desk: Desk) -> None:
+        key = _key(action)
+        try:
+            _perform(action, desk)
+        except (OSError, RunnerError) as error:
+            # One task's trouble must not stop the others; a later look tries again.
+            before = self._refused.get(key)
+            pause = min(_LONGEST_RETRY, before.pause * 2) if before else _FIRST_RETRY
+            self._refused[key] = _Refused(desk.now.steady + pause, pause)
+            log.log(logging.DEBUG if before else logging.ERROR, "%s: %s (trying again)", printable(key), error)
+        else:
+            self._refused.pop(key, None)
+
+
+def _perform(action: Action, desk: Desk) -> None:
+    match action:
+        case plan.Take():
+            intake.take(desk, action)
+        case plan.Forget():
+            desk.store.forget(action.name)
+        case plan.Admit():
+            intake.admit(desk, action)
+        case plan.PutAside():
+            intake.put_aside(desk, action)
+        case plan.Start():
+            runs.start(desk, action)
+        case plan.Adopt():
+            runs.adopt(desk, action)
+        case plan.Stop():
+            runs.stop(desk, action)
+        case plan.Kill():
+            runs.kill(desk, action)
+        case plan.End():
+            ending.end(desk, action)
+        case plan.File():
+            runs.file(desk, action)
+        case plan.TakeAnswer():
+            answers.take_answer(desk, action)
+        case plan.Cancel():
+            answers.cancel(desk, action)
+        case _:
+            assert_never(action)
+
+
+def _key(action: Action) -> str:
+    name = action.file if isinstance(action, plan.Take) else action.name
+    return f"{type(action).__name__.lower()} {name}"
+
+
+def _running(look: Look) -> bool:
+    return any(one.state is State.RUNNING for one in look.tasks)
+
+
+def _drained(look: Look) -> bool:
+    return not look.drops and all(one.state is State.BLOCKED for one in look.tasks)

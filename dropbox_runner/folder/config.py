@@ -1,0 +1,56 @@
+"""The settings file: config.yaml in the user's own configuration folder, never in the watched one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dropbox_runner.core.errors import Problem, RefusedError, RejectedError
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.yamltext import Document, read_yaml
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import config_file
+
+
+def load_settings(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings file (a named one must exist) and lay the command line's options over it.
+
+    RefusedError when it cannot be understood: a daemon with settings that nobody meant must not start.
+    """
+    document = _document(path)
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    try:
+        return Settings.model_validate({**document.value, **given})
+    except ValidationError as error:
+        file = str(path or config_file())
+        problems = tuple(_problem(document, one["loc"], one["type"], one["msg"]) for one in error.errors())
+        raise RefusedError("\n".join(problem.render(file) for problem in problems)) from error
+
+
+def _document(path: Path | None) -> Document:
+    file = path or config_file()
+    try:
+        return read_yaml(durable.read(file), file=str(file), empty_ok=True, example="`max_parallel: 2`")
+    except FileNotFoundError:
+        if path is not None:
+            raise RefusedError(f"there is no settings file {path}") from None
+        return Document(value={})
+    except (RejectedError, durable.UnreadableError) as error:
+        raise RefusedError(str(error)) from error
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _problem(document: Document, loc: tuple[int | str, ...], kind: str, message: str) -> Problem:
+    name = str(loc[0]) if loc else ""
+    if kind == "extra_forbidden":
+        near = get_close_matches(name, Settings.model_fields, n=1)
+        advice = f"did you mean `{near[0]}`?" if near else f"known settings: {', '.join(sorted(Settings.model_fields))}"
+        return document.problem((name,), f"unknown setting `{name}`", advice, key=True)
+    text = message.removeprefix("Value error, ")
+    if name not in document.value:
+        return Problem(f"{name}: {text}")
+    return document.problem((name,), f"{name}: {text}")

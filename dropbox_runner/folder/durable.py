@@ -1,0 +1,106 @@
+"""The one door for everything that must survive a power cut.
+
+Write: temp file beside, fsync, rename, fsync the directory. Move: rename, fsync both parents, and only then any side
+effect. (Measured on ext4, xfs and btrfs: without the file's fsync a crash leaves an empty file under the final name;
+without both parents' fsync btrfs shows a moved file in both places.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from dropbox_runner.core.errors import RunnerError
+
+MAX_READ: Final = 16 * 1024 * 1024
+"""Bytes; more than this is never a text that somebody wrote."""
+
+
+class UnreadableError(RunnerError):
+    """Something under a name that we want to read is not a plain, readable, reasonably small file."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put a whole file in place, or leave what was there. Replaces a file of ours; never use it on a person's."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Made, never found: a left-over of a crash with this name is somebody else's half, so it goes first.
+    with contextlib.suppress(FileNotFoundError):
+        temp.unlink()
+    try:
+        _write_new(temp, data)
+        temp.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temp.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file or a folder to a name that is free. FileExistsError when it is not: nothing is ever replaced."""
+    if os.path.lexists(target):
+        # rename(2) replaces an existing file, or an empty folder, without a word.
+        raise FileExistsError(f"{target} is there already")
+    source.rename(target)
+    sync_directory(target.parent)
+    if source.parent != target.parent:
+        sync_directory(source.parent)
+
+
+def make_directory(path: Path) -> None:
+    """Make a folder that only we can read, unless it is there, durably."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file of ours, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(path: Path, limit: int = MAX_READ) -> bytes:
+    """Read a file that anybody may have put there: no links, no pipes or devices, at most `limit` bytes.
+
+    FileNotFoundError when there is none; UnreadableError, with the reason, when it is not a plain small file.
+    """
+    try:
+        # Opened without following a link and without blocking on a pipe; checked on the open descriptor, so that
+        # what is checked is what is read.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = "it is a symbolic link" if path.is_symlink() else (error.strerror or str(error))
+        raise UnreadableError(f"{path.name} cannot be read: {reason}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnreadableError(f"{path.name} is not a plain file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise UnreadableError(f"{path.name} is larger than {limit:,} bytes")
+    return data

@@ -1,0 +1,68 @@
+"""A small ledger outside the folder: which files were taken, and what each run cost.
+
+Losing it loses only the recognition of copies that a sync tool brings back, and the sums in `status`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropbox_runner.core.record import Dropped, Run
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS taken (file TEXT, sha256 TEXT, mtime_ns INTEGER, task_id TEXT, at TEXT,
+                                  PRIMARY KEY (file, sha256, mtime_ns));
+CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, task TEXT, ended_at TEXT, verdict TEXT, cost_usd REAL);
+"""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What runs have cost, as far as they could say."""
+
+    today: float = 0.0
+    total: float = 0.0
+    unknown: int = 0
+    """Runs that were killed before they could say."""
+
+
+class Ledger:
+    """The ledger of one watched folder."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
+        with closing(self._open()) as base:
+            base.executescript(_SCHEMA)
+
+    def is_copy(self, dropped: Dropped, task_id: str) -> bool:
+        """Say whether this very file (name, content and time) was taken before, as another task."""
+        query = "SELECT 1 FROM taken WHERE file = ? AND sha256 = ? AND mtime_ns = ? AND task_id != ?"
+        with closing(self._open()) as base:
+            return base.execute(query, (dropped.file, dropped.sha256, dropped.mtime_ns, task_id)).fetchone() is not None
+
+    def note_taken(self, dropped: Dropped, task_id: str, at: str) -> None:
+        """Remember a file, after it has been moved: a crash in between must not make it a copy of itself."""
+        with closing(self._open()) as base, base:
+            row = (dropped.file, dropped.sha256, dropped.mtime_ns, task_id, at)
+            base.execute("INSERT OR IGNORE INTO taken VALUES (?, ?, ?, ?, ?)", row)
+
+    def note_run(self, task: str, run: Run) -> None:
+        """Remember what a run cost. Noting it twice counts it once."""
+        with closing(self._open()) as base, base:
+            row = (run.id, task, run.ended_at, str(run.verdict), run.cost_usd)
+            base.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)
+
+    def spent(self, today: str) -> Spent:
+        """Sum up the runs; `today` is the time (UTC, ISO 8601) at which the local day began."""
+        query = """SELECT COALESCE(SUM(CASE WHEN ended_at >= ? THEN cost_usd END), 0), COALESCE(SUM(cost_usd), 0),
+                          COALESCE(SUM(cost_usd IS NULL), 0) FROM runs"""
+        with closing(self._open()) as base:
+            row = base.execute(query, (today,)).fetchone()
+        return Spent(float(row[0]), float(row[1]), int(row[2]))
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=5)

@@ -1,0 +1,76 @@
+"""Which machine runs a folder.
+
+Two daemons on two machines that sync one folder would both run every task: a rename is atomic only on its own
+machine. So the folder names its owner, by an id made once on that machine (/etc/machine-id is no use: cloned machines
+share it).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from dataclasses import dataclass
+
+from dropbox_runner.core.errors import RefusedError
+from dropbox_runner.core.states import State
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import Layout, state_home
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who runs a folder: the id decides, the rest is for people."""
+
+    id: str
+    host: str
+    path: str
+
+
+def this_machine(layout: Layout) -> Owner:
+    """Return this installation as an owner; its id is made at the first call and kept."""
+    file = state_home() / "machine-id"
+    try:
+        known = durable.read(file).decode().strip()
+    except FileNotFoundError:
+        known = uuid.uuid4().hex
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        durable.write(file, f"{known}\n".encode())
+    return Owner(known, socket.gethostname(), str(layout.root))
+
+
+def owner_of(layout: Layout) -> Owner | None:
+    """Read owner.json. RefusedError when it is there and makes no sense: guessing could run everything twice."""
+    try:
+        said = json.loads(durable.read(layout.owner))
+        return Owner(str(said["id"]), str(said.get("host", "?")), str(said.get("path", "?")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, durable.UnreadableError) as error:
+        raise RefusedError(
+            f"{layout.owner} does not say which machine runs this folder ({error}). "
+            "If it is this one, start once with --take-over."
+        ) from error
+
+
+def claim(layout: Layout, *, take_over: bool) -> None:
+    """Make sure that this machine runs the folder; RefusedError when it is another's."""
+    here = this_machine(layout)
+    owner = None if take_over else owner_of(layout)
+    if owner is None:
+        if not take_over and _holds_tasks(layout):
+            raise RefusedError(
+                f"{layout.root} holds tasks, but does not say which machine runs it: it may be a copy. "
+                "If no other machine runs it, start once with --take-over."
+            )
+        durable.make_directory(layout.hidden)
+        durable.write(layout.owner, (json.dumps(vars(here), indent=2) + "\n").encode())
+    elif owner.id != here.id:
+        raise RefusedError(
+            f"{layout.root} is run by {owner.host} (there: {owner.path}). Two machines would run every task twice. "
+            "If that one has stopped for good, start once with --take-over."
+        )
+
+
+def _holds_tasks(layout: Layout) -> bool:
+    return any(any(layout.state(state).iterdir()) for state in State if layout.state(state).is_dir())

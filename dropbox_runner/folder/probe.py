@@ -1,0 +1,56 @@
+"""Who else is busy with a file: programs that have it open for writing, editors by their lock files."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from dropbox_runner.core.settle import Fingerprint
+
+
+def fingerprint(path: Path) -> Fingerprint | None:
+    """Return what changes with the file's content; None when it is not there."""
+    try:
+        seen = path.lstat()
+    except OSError:
+        return None
+    return Fingerprint(seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
+def open_for_writing(path: Path) -> bool:
+    """Say whether a local program has the file open for writing; False also where nobody can tell.
+
+    A read lease is refused exactly then (fcntl(2), F_SETLEASE). Not on network filesystems, not for files of others.
+    """
+    # While we hold the lease, a writer that comes makes the kernel send us SIGIO, whose default action is to kill.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def editor_of(name: str, siblings: AbstractSet[str]) -> str | None:
+    """Name the editor that has the file open, by the lock it keeps beside it."""
+    locks = {
+        f".{name}.swp": "an editor (vim or nano)",
+        f".{name}.swo": "vim",
+        f".#{name}": "emacs",
+        f"#{name}#": "emacs",
+        f".~lock.{name}#": "LibreOffice",
+        f".{name}.kate-swp": "Kate",
+        f"{name}___jb_tmp___": "a JetBrains editor",
+    }
+    return next((editor for lock, editor in locks.items() if lock in siblings), None)

@@ -1,0 +1,210 @@
+"""What the daemon does to the folders, each step durable before the next.
+
+The order inside each method is chosen so that the next look understands whatever a crash leaves behind; the comments
+say how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dropbox_runner.core.answer import ANSWER_NAMES
+from dropbox_runner.core.names import numbered
+from dropbox_runner.core.record import Dropped, Next, Record, read_record
+from dropbox_runner.core.states import State
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import (
+    CANCEL_NAMES,
+    ERROR,
+    QUESTION,
+    QUESTION_TEXT,
+    RECORD,
+    RESULT,
+    RESULT_TEXT,
+    TASK_FILES,
+    WORK,
+    Layout,
+)
+
+MAX_TASK = 1024 * 1024
+"""Bytes of a task file."""
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """One task's folder in one state, and the names in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.path.name
+
+    @property
+    def task_file(self) -> Path | None:
+        """The file that was dropped."""
+        return next((self.path / name for name in TASK_FILES if os.path.lexists(self.path / name)), None)
+
+    @property
+    def work(self) -> Path:
+        """The working directory of a task that names none."""
+        return self.path / WORK
+
+    @property
+    def question(self) -> Path:
+        """Where the agent leaves a question, and where it lies while it waits for its answer."""
+        return self.path / QUESTION
+
+    def stream(self, run: int) -> Path:
+        """Return claude's stdout of a run."""
+        return self.path / f"run-{run}.jsonl"
+
+    def stderr(self, run: int) -> Path:
+        """Return claude's stderr of a run."""
+        return self.path / f"run-{run}.stderr"
+
+    def prompt(self, run: int) -> Path:
+        """Return what claude was told at the start of a run."""
+        return self.path / f"run-{run}.prompt.md"
+
+    def record(self) -> Record:
+        """Read record.json."""
+        return read_record(durable.read(self.path / RECORD))
+
+    def write_record(self, record: Record) -> None:
+        """Write record.json."""
+        durable.write(self.path / RECORD, record.to_json())
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text of ours beside the task."""
+        durable.write(self.path / name, text.encode("utf-8", "replace"))
+
+    def lines(self, run: int) -> Iterator[bytes]:
+        """Go through the lines of a run's stream, one in memory at a time."""
+        with suppress(FileNotFoundError), self.stream(run).open("rb") as stream:
+            yield from stream
+
+    def stderr_head(self, run: int, limit: int = 4000) -> str:
+        """Return the beginning of what a run wrote to stderr."""
+        try:
+            with self.stderr(run).open("rb") as file:
+                return file.read(limit).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+    def file_round(self, planned: Next) -> None:
+        """Give question and answers their number: question.json → question-1.json, answer.md → answer-1.md.
+
+        Does only what is still to be done, so it can be repeated after a crash: which files belong to the round was
+        written to the record before.
+        """
+        if planned.round is None:
+            return
+        if self.question.exists():
+            durable.move(self.question, self._free(f"question-{planned.round}", ".json"))
+        durable.remove(self.path / QUESTION_TEXT)  # only another view of question.json
+        for name in planned.answers:
+            answer = self.path / name
+            if os.path.lexists(answer):
+                durable.move(answer, self._free(f"answer-{planned.round}", answer.suffix))
+
+    def set_aside(self, names: tuple[str, ...], stem: str) -> tuple[str, ...]:
+        """Rename files of a person out of the way (`late-answer-1.md`), losing none; return their new names."""
+        moved = []
+        for name in names:
+            target = next(
+                path
+                for number in itertools.count(1)
+                if not (path := self.path / f"{stem}-{number}{PurePosixPath(name).suffix}").exists()
+            )
+            durable.move(self.path / name, target)
+            moved.append(target.name)
+        return tuple(moved)
+
+    def remove_cancel(self) -> None:
+        """Remove the file that called the task off, once that has been done."""
+        for path in list(self.path.iterdir()):
+            if path.name.lower() in CANCEL_NAMES:
+                durable.remove(path)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer files that lie here."""
+        return tuple(name for name in ANSWER_NAMES if os.path.lexists(self.path / name))
+
+    def put_away_ending(self, run: int) -> None:
+        """Number the texts of an earlier ending, so that a task that goes on does not show them as its own."""
+        for name in (ERROR, RESULT, RESULT_TEXT):
+            path = self.path / name
+            if path.exists():
+                durable.move(path, self._free(f"{path.stem}-{run}", path.suffix))
+
+    def _free(self, stem: str, suffix: str) -> Path:
+        # Several answer files of one round, or a name that a person has used: never replace.
+        names = itertools.chain([f"{stem}{suffix}"], (f"{stem}-{n}{suffix}" for n in itertools.count(2)))
+        return next(path for name in names if not os.path.lexists(path := self.path / name))
+
+
+class Store:
+    """The folders of one inbox."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def task(self, state: State, name: str) -> TaskFolder:
+        """Return a task's folder; it need not exist."""
+        return TaskFolder(self.layout.task(state, name))
+
+    def make(self) -> None:
+        """Make what is missing of the folder's structure."""
+        self.layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in (self.layout.hidden, self.layout.outbox, *map(self.layout.state, State)):
+            durable.make_directory(path)
+
+    def free_name(self, wanted: str) -> str:
+        """Return the name for a new task: no folder of any state has it, so nothing can ever be replaced."""
+        return next(name for number in itertools.count(1) if self.layout.find(name := numbered(wanted, number)) is None)
+
+    def describe(self, file: str) -> Dropped:
+        """Return what a dropped file is, to recognise it when a sync tool brings it back."""
+        path = self.layout.root / file
+        mtime = path.lstat().st_mtime_ns
+        try:
+            digest = hashlib.sha256(durable.read(path, MAX_TASK)).hexdigest()
+        except durable.UnreadableError:
+            digest = ""
+        return Dropped(file=file, sha256=digest, mtime_ns=mtime)
+
+    def take(self, file: str, record: Record) -> TaskFolder:
+        """Make pending/NAME of a dropped file.
+
+        The move of the file is the last step: without it the folder is a mere beginning, which the next look either
+        goes on with (the file is still in the inbox) or forgets.
+        """
+        folder = self.task(State.PENDING, record.name)
+        durable.make_directory(folder.path)
+        folder.write_record(record)
+        suffix = PurePosixPath(file).suffix.lower()
+        durable.move(self.layout.root / file, folder.path / f"task{'.yaml' if suffix == '.yml' else suffix}")
+        return folder
+
+    def forget(self, name: str) -> None:
+        """Remove the beginning of a task whose file was taken back; refuses if there is anything of a person in it."""
+        folder = self.task(State.PENDING, name)
+        durable.remove(folder.path / RECORD)
+        folder.path.rmdir()
+
+    def move(self, name: str, source: State, target: State) -> TaskFolder:
+        """Move a task to another state; under another name if somebody has put a folder of this name there."""
+        wanted = self.task(target, name)
+        if wanted.path.exists():
+            wanted = self.task(target, self.free_name(name))
+        durable.move(self.layout.task(source, name), wanted.path)
+        return wanted

@@ -1,0 +1,167 @@
+"""What is going on in a folder: gathered once, shown by the terminal, as JSON, or as a page."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.question import parse_questions
+from dropbox_runner.core.record import Record
+from dropbox_runner.core.reports import summary
+from dropbox_runner.core.states import State
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import QUESTION, Layout
+from dropbox_runner.folder.ledger import Spent
+from dropbox_runner.folder.scan import Found, Scanner
+from dropbox_runner.folder.store import TaskFolder
+
+_LATELY = 8
+"""How many ended tasks are shown."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One task, in the words that a person reads."""
+
+    name: str
+    state: str
+    since: str | None = None
+    """ISO 8601, UTC."""
+    text: str = ""
+    """What it waits for, what it asks, or how it ended."""
+    options: tuple[str, ...] = ()
+    run: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `status` shows."""
+
+    root: str
+    daemon_pid: int | None
+    asking: tuple[Row, ...] = ()
+    running: tuple[Row, ...] = ()
+    pending: tuple[Row, ...] = ()
+    inbox: tuple[Row, ...] = ()
+    """Dropped, but not taken yet."""
+    lately: tuple[Row, ...] = ()
+    done: int = 0
+    failed: int = 0
+    spent_today_usd: float = 0.0
+    spent_total_usd: float = 0.0
+    cost_unknown_runs: int = 0
+
+    def as_json(self) -> str:
+        """Return it for programs."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+
+def gather(layout: Layout, daemon_pid: int | None, waits: dict[str, str], spent: Spent) -> Overview:
+    """Look at the folder. `waits`: what the daemon says of why something is not done yet, by name."""
+    scanner = Scanner(layout)
+    tasks = sorted(scanner.tasks(), key=_age)
+    rows = {state: tuple(_row(layout, one, waits) for one in tasks if one.state is state) for state in State}
+    dropped = tuple(Row(name=file, state="inbox", text=waits.get(file, "")) for file in scanner.drops(scanner.inbox()))
+    done, failed = (_names(layout, state) for state in (State.DONE, State.FAILED))
+    return Overview(
+        root=str(layout.root),
+        daemon_pid=daemon_pid,
+        asking=rows[State.BLOCKED],
+        running=rows[State.RUNNING],
+        pending=rows[State.PENDING],
+        inbox=dropped,
+        lately=_lately([*done, *failed]),
+        done=len(done),
+        failed=len(failed),
+        spent_today_usd=spent.today,
+        spent_total_usd=spent.total,
+        cost_unknown_runs=spent.unknown,
+    )
+
+
+def _age(found: Found) -> tuple[int, str, str]:
+    record = found.record
+    return (record.priority, record.taken_at, found.name) if record is not None else (0, "", found.name)
+
+
+def _row(layout: Layout, found: Found, waits: dict[str, str]) -> Row:
+    record = found.record
+    if record is None:
+        return Row(name=found.name, state=found.state.value, text=found.trouble)
+    question, options = _question(layout.task(found.state, found.name)) if found.state is State.BLOCKED else ("", ())
+    last = record.last
+    since = last.started_at if found.state is State.RUNNING and last is not None else _changed(record)
+    return Row(
+        name=found.name,
+        state=found.state.value,
+        since=since,
+        text=" · ".join(part for part in (question, waits.get(found.name, "")) if part),
+        options=options,
+        run=len(record.runs),
+        cost_usd=record.cost_usd,
+    )
+
+
+def _changed(record: Record) -> str:
+    return record.history[-1].at if record.history else record.taken_at
+
+
+def _question(folder: Path) -> tuple[str, tuple[str, ...]]:
+    try:
+        questions, _ = parse_questions(durable.read(folder / QUESTION))
+    except (OSError, RunnerError):
+        return "", ()
+    text = " ".join(questions[0].text.split())
+    more = f" (and {len(questions) - 1} more)" if len(questions) > 1 else ""
+    return text + more, questions[0].options if len(questions) == 1 else ()
+
+
+def _names(layout: Layout, state: State) -> list[tuple[float, State, str]]:
+    with os.scandir(layout.state(state)) as entries:
+        return [
+            (one.stat(follow_symlinks=False).st_mtime, state, one.path)
+            for one in entries
+            if one.is_dir(follow_symlinks=False)
+        ]
+
+
+def _lately(folders: list[tuple[float, State, str]]) -> tuple[Row, ...]:
+    return tuple(_ended(state, Path(path)) for _, state, path in sorted(folders, reverse=True)[:_LATELY])
+
+
+def _ended(state: State, path: Path) -> Row:
+    try:
+        record = TaskFolder(path).record()
+    except (OSError, RunnerError) as error:
+        return Row(name=path.name, state=state.value, text=str(error))
+    outcome = record.outcome
+    said = outcome.verdict.value.replace("_", " ") if outcome is not None else "moved here by hand"
+    reason = outcome.reason.strip().partition("\n")[0] if outcome is not None and state is State.FAILED else ""
+    return Row(
+        name=path.name,
+        state=state.value,
+        since=outcome.at if outcome is not None else None,
+        text=f"{said}: {reason}" if reason else f"{said} ({summary(record)})",
+        run=len(record.runs),
+        cost_usd=record.cost_usd,
+    )
+
+
+def read_waits(path: Path, now: datetime) -> dict[str, str]:
+    """Read what the daemon has let known (notice.json): name → why it waits, and for how long still."""
+    try:
+        notice: dict[str, Any] = json.loads(durable.read(path))
+        return {str(one["name"]): _wait(one, now) for one in notice["waiting"]}
+    except (OSError, ValueError, KeyError, TypeError, RunnerError):
+        return {}
+
+
+def _wait(one: dict[str, Any], now: datetime) -> str:
+    left = one["until"] - now.timestamp() if isinstance(one.get("until"), int | float) else 0
+    return f"{one['reason']} ({left:.0f} s left)" if left > 0 else str(one["reason"])

@@ -1,0 +1,82 @@
+"""The overview on one screen of a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dropbox_runner.core.durations import format_duration
+from dropbox_runner.core.names import printable
+from dropbox_runner.core.states import State
+from dropbox_runner.views.overview import Overview, Row
+
+
+def show(overview: Overview, now: datetime, console: Console) -> None:
+    """Print the overview."""
+    console.print(_page(overview, now), highlight=False)
+
+
+def _page(overview: Overview, now: datetime) -> RenderableType:
+    parts: list[RenderableType] = [_heading(overview)]
+    for title, style, rows in (
+        ("waits for you", "yellow", overview.asking),
+        ("running", "cyan", overview.running),
+        ("pending", "", overview.pending),
+        ("inbox", "", overview.inbox),
+        ("lately", "", overview.lately),
+    ):
+        if rows:
+            parts += [Text(f"\n{title}", style=f"bold {style}".strip()), _table(rows, now)]
+    if overview.asking:
+        name = overview.asking[0].name
+        parts.append(
+            Text(f'\n  answer: write blocked/{name}/answer.md, or: dropbox-runner answer {name} "…"', style="dim")
+        )
+    parts.append(Text(f"\n{_costs(overview)}", style="dim"))
+    return Group(*parts)
+
+
+def _heading(overview: Overview) -> Text:
+    text = Text(printable(overview.root), style="bold")
+    if overview.daemon_pid is None:
+        return text.append("   no daemon runs: dropbox-runner run", style="red")
+    return text.append(f"   daemon runs (pid {overview.daemon_pid})", style="green")
+
+
+def _table(rows: tuple[Row, ...], now: datetime) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(Text(f"  {_sign(row)}{printable(row.name)}"), Text(_when(row, now), style="dim"), _said(row))
+    return table
+
+
+def _sign(row: Row) -> str:
+    return {State.DONE.value: "✓ ", State.FAILED.value: "✗ "}.get(row.state, "")
+
+
+def _when(row: Row, now: datetime) -> str:
+    if row.since is None:
+        return ""
+    passed = format_duration(max(0.0, (now - datetime.fromisoformat(row.since)).total_seconds()))
+    return f"run {row.run}, {passed}" if row.state == State.RUNNING else f"{passed} ago"
+
+
+def _said(row: Row) -> Text:
+    text = Text(printable(row.text))
+    for number, option in enumerate(row.options, 1):
+        text.append(f"  [{number}] {printable(option)}", style="bold")
+    return text
+
+
+def _costs(overview: Overview) -> str:
+    unknown = f" (and {overview.cost_unknown_runs} runs of unknown cost)" if overview.cost_unknown_runs else ""
+    return (
+        f"{overview.done} done, {overview.failed} failed · "
+        f"spent today ${overview.spent_today_usd:.2f}, in all ${overview.spent_total_usd:.2f}{unknown}"
+    )
