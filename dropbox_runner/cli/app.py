@@ -28,7 +28,7 @@ _COMMANDS: Final = {
 def run(arguments: list[str]) -> NoReturn:
     """Run one command; ends in SystemExit with its exit code, or in a RunnerError."""
     wanted = arguments[0] if arguments and arguments[0] in _COMMANDS else None
-    _application(wanted)(arguments)
+    raise SystemExit(_application(wanted)(arguments))
 
 
 def _application(wanted: str | None) -> typer.Typer:

@@ -27,7 +27,9 @@ def _clean_question(text: str) -> str:
 
 
 _Text: TypeAlias = Annotated[str, AfterValidator(_clean_question)]
-_Option: TypeAlias = Annotated[str, AfterValidator(clean_line), Field(min_length=1)]
+_Options: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(clean_line)], ...], AfterValidator(lambda options: tuple(filter(None, options)))
+]
 
 
 class Question(BaseModel):
@@ -36,7 +38,7 @@ class Question(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: _Text
-    options: tuple[_Option, ...] = ()
+    options: _Options = ()
 
 
 class Questions(BaseModel):
@@ -139,8 +141,7 @@ def _question(content: Any) -> Question:
         options = [options]
     if not isinstance(text, str) or not isinstance(options, list):
         raise _StrangeError
-    labels = tuple(clean_line(_option(option)) for option in options)
-    return Question(text=clean_text(text).strip() or EMPTY, options=tuple(filter(None, labels)))
+    return Question(text=clean_text(text).strip() or EMPTY, options=tuple(map(_option, options)))
 
 
 def _option(content: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -122,7 +123,7 @@ def ends_explicitly(filename: str, data: bytes) -> bool:
     """Whether the file says itself that it is complete: a last line `.`, or `done: true`. Never raises."""
     try:
         sheet = _open(clean_line(filename), data)
-        return sheet.ended or to_bool(sheet.document.value.get("done", False))
+        return sheet.ended or to_bool(sheet.document.value.get("done") or "no")
     except (RejectedError, PydanticCustomError):
         return False
 
@@ -152,14 +153,11 @@ class _Given:
 
 
 def _open(file: str, data: bytes) -> _Sheet:
-    ending = "." + file.rpartition(".")[2].lower() if "." in file else ""
+    ending = PurePosixPath(file).suffix.lower()
     if ending not in TASK_SUFFIXES:
-        message = (
-            f"a name that ends in `{shorten(ending)}` is not that of a task" if ending else "the name has no ending"
-        )
-        raise RejectedError(
-            file, (Problem(message, f"name a task .yaml, .md or .txt ({', '.join(TASK_SUFFIXES)} are read)"),)
-        )
+        message = f"a name that ends in `{shorten(ending)}` is not that of a task"
+        advice = f"name a task .yaml, .md or .txt ({', '.join(TASK_SUFFIXES)} are read)"
+        raise RejectedError(file, (Problem(message if ending else "the name has no ending", advice),))
     text = decode_text(data, file=file)
     body, ended = without_end_mark(text)
     if not body.strip():
@@ -219,7 +217,7 @@ def _entries(document: Document, problems: list[Problem]) -> Iterator[tuple[Path
     for key, value in document.value.items():
         if key == "done":
             try:
-                to_bool(value)
+                to_bool(value or "no")
             except PydanticCustomError as error:
                 problems.append(document.problem((key,), f"`done` {error.message()}"))
         elif key != "claude":

@@ -132,8 +132,10 @@ def _amount(value: Any) -> float:
 def _duration(value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0:
         return float(value)
+    if not isinstance(value, str):
+        raise flaw(f"is no length of time, but {_show(value)}", "write it like `90m` or `2h`")
     try:
-        return parse_duration(value if isinstance(value, str) else _show(value))
+        return parse_duration(value)
     except DurationError as error:
         raise flaw(f"is no length of time: {error}", error.advice) from None
 

@@ -151,6 +151,8 @@ def _quoted(value: str) -> str:
     if value[:1] in ("'", '"') and value.count(value[0]) % 2:
         # A quote too many: without the outer ones it is the text that was meant.
         value = value[1:].removesuffix(value[0])
+    elif len(value) > 1 and value[0] == value[-1] and value[0] in ("'", '"') and value.count(value[0]) == 2:
+        value = value[1:-1]
     if not value or ("'" in value and ('"' in value or "\\" in value)):
         return ""
     value = shorten(value, _WIDEST_QUOTED)

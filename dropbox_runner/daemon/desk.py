@@ -61,11 +61,9 @@ class Desk:
     def reject(self, folder: TaskFolder, record: Record, verdict: Verdict, reason: str) -> None:
         """End a task in pending/ that cannot be run."""
         outcome = Outcome(verdict=verdict, reason=reason, at=self.now.stamp())
-        record = record.but(outcome=outcome, next=None).with_event(
-            self.now.stamp(), f"{verdict}: {_first_line(reason)}"
-        )
+        record = record.but(outcome=outcome, next=None).with_event(self.now.stamp(), f"{verdict}: {first_line(reason)}")
         self.finish(folder, record, "")
-        why = _first_line(reason)
+        why = first_line(reason)
         self.move(folder.name, State.PENDING, State.FAILED, f"{verdict}: {why}", level=logging.WARNING)
 
 
@@ -84,5 +82,6 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> Task:
     return task
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """Return the first line: what fits into the log."""
     return text.strip().partition("\n")[0]

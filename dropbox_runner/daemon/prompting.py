@@ -35,6 +35,11 @@ def answer_to(folder: TaskFolder, planned: Next) -> str:
     return _answer(folder, planned, _questions(folder, planned))
 
 
+def question_text(folder: TaskFolder) -> str:
+    """Return the question that waits for its answer, on one line."""
+    return " ".join(joined_text(parse_questions(durable.read(folder.question))[0]).split())
+
+
 def _questions(folder: TaskFolder, planned: Next) -> tuple[Question, ...]:
     path = folder.path / f"question-{planned.round}.json"
     return parse_questions(durable.read(path))[0] if planned.round is not None and path.exists() else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import uuid
@@ -16,10 +17,11 @@ from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.plan import Adopt, File, Kill, Start, Stop
 from dropbox_runner.core.record import Next, Record, Run, StopOrder
+from dropbox_runner.core.reports import summary
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import Task
-from dropbox_runner.daemon.desk import Desk, log, read_task
-from dropbox_runner.daemon.prompting import prompt_for
+from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
+from dropbox_runner.daemon.prompting import prompt_for, question_text
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
 from dropbox_runner.folder.store import TaskFolder
@@ -67,7 +69,8 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     run = _new_run(desk, record, planned, task)
     record = record.with_run(run).but(next=None, late=())
     launch = _what_to_start(desk, folder, record, run, task)
-    durable.write(launch.stdin, prompt.encode("utf-8", "replace"))
+    # Not durable: should it be lost, nothing has been started with it either.
+    launch.stdin.write_text(prompt, encoding="utf-8", errors="replace")
     # On disk before the process exists: whatever happens from here on, this session is never started a second time.
     folder.write_record(record.with_event(desk.now.stamp(), f"run {run.number} starting"))
     try:
@@ -168,12 +171,19 @@ def _signal(run: Run, number: signal.Signals) -> None:
 
 def file(desk: Desk, action: File) -> None:
     """Move a task out of running/ as its record says."""
-    record = desk.store.task(State.RUNNING, action.name).record()
-    desk.move(action.name, State.RUNNING, action.target, _why_moved(record))
+    folder = desk.store.task(State.RUNNING, action.name)
+    level = logging.WARNING if action.target is State.FAILED else logging.INFO
+    desk.move(action.name, State.RUNNING, action.target, _why_moved(folder, folder.record()), level=level)
 
 
-def _why_moved(record: Record) -> str:
+def _why_moved(folder: TaskFolder, record: Record) -> str:
     last = record.last
-    if last is None or record.outcome is None:
-        return f"{last.verdict}: {last.reason.partition(chr(10))[0]}" if last else "it had not been started"
-    return f"{record.outcome.verdict}: {record.outcome.reason.partition(chr(10))[0]}"
+    if record.outcome is not None:
+        if record.outcome.verdict is Verdict.SUCCEEDED:
+            return f"succeeded: {summary(record)}"
+        return f"{record.outcome.verdict}: {first_line(record.outcome.reason)}"
+    if last is None or last.verdict is None:
+        return "it had not been started"
+    if record.next is None:
+        return f"asks: {question_text(folder)}"
+    return f"{last.verdict}: {first_line(last.reason)}; goes on in its session"
