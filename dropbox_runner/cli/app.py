@@ -7,7 +7,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-_COMMANDS: Final = {
+COMMANDS: Final = {
     "init": "initialise",
     "run": "run",
     "demo": "demo",
@@ -27,7 +27,7 @@ _COMMANDS: Final = {
 
 def run(arguments: list[str]) -> NoReturn:
     """Run one command; ends in SystemExit with its exit code, or in a RunnerError."""
-    wanted = arguments[0] if arguments and arguments[0] in _COMMANDS else None
+    wanted = arguments[0] if arguments and arguments[0] in COMMANDS else None
     raise SystemExit(_application(wanted)(arguments))
 
 
@@ -40,7 +40,7 @@ def _application(wanted: str | None) -> typer.Typer:
         help="Drop a task file into a folder; claude works on it, asks by leaving a file, and goes on when you answer.",
     )
     app.callback()(_version)
-    for name, module in _COMMANDS.items():
+    for name, module in COMMANDS.items():
         if wanted in (None, name):
             loaded = importlib.import_module(f"dropbox_runner.cli.{module}")
             app.command(name)(getattr(loaded, module))

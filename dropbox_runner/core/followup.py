@@ -50,6 +50,9 @@ def conclude(record: Record, run: Run, judgement: Judgement, patience: Patience,
             return _interrupted(record, judgement, patience)
         case Verdict.STOPPED:
             return record.but(next=Next(why=Why.STOPPED))
+        case Verdict.SUCCEEDED | Verdict.FAILED if record.edited:
+            # It was edited while it was being worked on: it has not ended before the session knows that.
+            return record.but(next=Next(why=Why.EDITED))
         case Verdict.FAILED if record.retried < patience.retries:
             return record.but(retried=record.retried + 1, next=Next(why=Why.RETRY, detail=reason))
         case _:

@@ -40,6 +40,8 @@ class Seen:
     trouble: str = ""
     has_task: bool = True
     """Whether the task's file is there: the move that brings it is the last step of taking it."""
+    bare: bool = False
+    """Whether there is nothing in it but our record."""
     cancel: bool = False
     alive: bool = False
     """Whether the process of the open run exists."""
@@ -85,8 +87,17 @@ class Take:
 
 
 @dataclass(frozen=True)
+class TakeEdit:
+    """Give a task that has not ended the newer text that was dropped under the same name."""
+
+    file: str
+    name: str
+    state: State
+
+
+@dataclass(frozen=True)
 class Forget:
-    """Remove the empty beginning of a task whose file went away before it was taken."""
+    """Remove what is left of a task that was never started and whose file was taken back: our own record."""
 
     name: str
 
@@ -162,6 +173,7 @@ class Cancel:
 
     name: str
     state: State
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -173,7 +185,7 @@ class PutAside:
     reason: str
 
 
-Action = Take | Forget | Admit | Start | Adopt | Stop | Kill | End | File | TakeAnswer | Cancel | PutAside
+Action = Take | TakeEdit | Forget | Admit | Start | Adopt | Stop | Kill | End | File | TakeAnswer | Cancel | PutAside
 
 
 @dataclass(frozen=True)
@@ -194,6 +206,8 @@ class Plan:
     """Steady clock."""
 
 
+_CANCELLED = "somebody created the file `cancel`"
+
 # ---------------------------------------------------------------------------------------------- deciding
 
 
@@ -204,6 +218,13 @@ class _Desk:
     actions: list[Action] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     wake_at: list[float] = field(default_factory=list)
+
+    def act(self, action: Action) -> None:
+        self.actions.append(action)
+
+    def busy(self, name: str) -> bool:
+        """Whether something happens to this task already: one step at a time, the next look sees where it then is."""
+        return any(getattr(action, "name", None) == name for action in self.actions)
 
     def wait(self, name: str, wait: Wait) -> None:
         self.waiting.append(Waiting(name, wait))
@@ -224,7 +245,7 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
 
 def _one_task(seen: Seen, now: Now, limits: Limits, desk: _Desk) -> None:
     if seen.record is None:
-        desk.actions.append(PutAside(seen.name, seen.state, seen.trouble))
+        desk.act(PutAside(seen.name, seen.state, seen.trouble))
         return
     match seen.state:
         case State.RUNNING:
@@ -243,14 +264,14 @@ def _running(seen: Seen, record: Record, now: Now, limits: Limits, desk: _Desk) 
     run = record.open_run
     if run is not None:
         if not seen.alive:
-            desk.actions.append(End(seen.name))
+            desk.act(End(seen.name))
             return
         if not seen.supervised:
-            desk.actions.append(Adopt(seen.name, run))
+            desk.act(Adopt(seen.name, run))
         _alive(seen, run, now, limits, desk)
     else:
         # Either its run has just been judged, or the daemon died between the move to running/ and the start.
-        desk.actions.append(File(seen.name, home(record)))
+        desk.act(File(seen.name, home(record)))
 
 
 def home(record: Record) -> State:
@@ -264,39 +285,43 @@ def _alive(seen: Seen, run: Run, now: Now, limits: Limits, desk: _Desk) -> None:
     if run.stop is not None:
         kill_at = run.stop.steady + limits.stop_grace if run.stop.boot == now.boot else now.steady
         if now.steady >= kill_at:
-            desk.actions.append(Kill(seen.name, run))
+            desk.act(Kill(seen.name, run))
         else:
             desk.wait(seen.name, Wait(f"told to end ({run.stop.reason})", kill_at))
     elif seen.cancel:
-        desk.actions.append(Stop(seen.name, Verdict.CANCELLED, "cancelled: somebody created the file `cancel`"))
+        desk.act(Stop(seen.name, Verdict.CANCELLED, _CANCELLED))
     elif limits.stopping:
-        desk.actions.append(Stop(seen.name, Verdict.STOPPED, "the daemon was told to stop"))
+        desk.act(Stop(seen.name, Verdict.STOPPED, "the daemon was told to stop"))
     elif run.timeout is not None:
         deadline = run.steady + run.timeout
         if now.steady >= deadline:
             reason = f"it took longer than its timeout ({format_duration(run.timeout)})"
-            desk.actions.append(Stop(seen.name, Verdict.TIMED_OUT, reason))
+            desk.act(Stop(seen.name, Verdict.TIMED_OUT, reason))
         else:
             desk.wake_at.append(deadline)
 
 
 def _blocked(seen: Seen, record: Record, desk: _Desk) -> None:
     if seen.cancel:
-        desk.actions.append(Cancel(seen.name, seen.state))
+        desk.act(Cancel(seen.name, seen.state, _CANCELLED))
     elif record.next is not None:
         # The answer was taken, and the daemon died before the task had moved.
-        desk.actions.append(TakeAnswer(seen.name, record.next.answers))
+        desk.act(TakeAnswer(seen.name, record.next.answers))
     elif seen.answers and seen.answer_wait is None:
-        desk.actions.append(TakeAnswer(seen.name, seen.answers))
+        desk.act(TakeAnswer(seen.name, seen.answers))
     elif seen.answer_wait is not None:
         desk.wait(seen.name, seen.answer_wait)
 
 
 def _pending(seen: Seen, record: Record, desk: _Desk) -> None:
-    if seen.has_task and seen.cancel:
-        desk.actions.append(Cancel(seen.name, seen.state))
-    elif seen.has_task and record.next is None:
-        desk.actions.append(Admit(seen.name))
+    if _is_beginning(seen):
+        return  # see _drops
+    if seen.cancel:
+        desk.act(Cancel(seen.name, seen.state, _CANCELLED))
+    elif not seen.has_task:
+        desk.act(Cancel(seen.name, seen.state, "its file was taken back"))
+    elif record.next is None:
+        desk.act(Admit(seen.name))
 
 
 def _drops(look: Look, desk: _Desk) -> None:
@@ -308,18 +333,19 @@ def _drops(look: Look, desk: _Desk) -> None:
         started = beginnings.pop(drop.file, None)
         if drop.wait is not None:
             desk.wait(drop.file, drop.wait)
-        elif drop.file in unfinished:
-            held = unfinished[drop.file]
-            reason = f"{held.state}/{held.name} came from a file of this name and has not ended yet"
-            desk.wait(drop.file, Wait(reason, notable=True))
+        elif (held := unfinished.get(drop.file)) is not None:
+            if not desk.busy(held.name):
+                desk.act(TakeEdit(drop.file, held.name, held.state))
         else:
-            desk.actions.append(Take(drop.file, started or drop.task, begun=started is not None))
-    # What is left began from a file that is no longer there: somebody took it back in the middle.
-    desk.actions.extend(Forget(name) for name in beginnings.values())
+            desk.act(Take(drop.file, started or drop.task, begun=started is not None))
+    for seen in look.tasks:
+        if seen.name in beginnings.values() and _is_beginning(seen):
+            # Its file is neither here nor in the inbox: somebody took the task back.
+            desk.act(Forget(seen.name) if seen.bare else Cancel(seen.name, seen.state, "its file was taken back"))
 
 
 def _is_beginning(seen: Seen) -> bool:
-    return seen.state is State.PENDING and not seen.has_task
+    return seen.state is State.PENDING and not seen.has_task and seen.record is not None and not seen.record.runs
 
 
 def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
@@ -329,6 +355,8 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
     busy = sum(1 for seen in look.tasks if seen.state is State.RUNNING and seen.record is not None)
     free = max(0, limits.max_parallel - busy)
     for seen, record in sorted(ready, key=lambda one: _rank(*one)):
+        if desk.busy(seen.name):
+            continue
         early_by = (record.not_before or 0.0) - now.wall.timestamp()
         if look.paused is not None:
             desk.wait(seen.name, look.paused)
@@ -336,7 +364,7 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
             desk.wait(seen.name, Wait("it is not to be started before its time", now.steady + early_by))
         elif free > 0:
             free -= 1
-            desk.actions.append(Start(seen.name))
+            desk.act(Start(seen.name))
         else:
             desk.wait(seen.name, Wait(f"waiting for a free place ({limits.max_parallel} at a time)"))
 

@@ -42,6 +42,7 @@ def continuation_prompt(why: Why, detail: str = "", answer: str = "") -> str:
         Why.INTERRUPTED: "The run was cut off. Check which of your last steps took effect, then go on with the task.",
         Why.STOPPED: "The run was stopped. Check which of your last steps took effect, then go on with the task.",
         Why.RETRY: "The run failed. Look where things stand, then try again.",
+        Why.EDITED: "You have ended your turn, but the task is not over.",
         Why.HANDED_BACK: "This task was handed back to you. Look where it stands, then complete it.",
     }[why]
     parts = [f"# {why.value.replace('_', ' ').capitalize()}", said]
@@ -50,6 +51,18 @@ def continuation_prompt(why: Why, detail: str = "", answer: str = "") -> str:
     if answer:
         parts.append(f"The person says:\n\n{answer.strip()}")
     return "\n\n".join(parts) + "\n"
+
+
+def unanswered_prompt(question: str) -> str:
+    """Say that a question has been overtaken by what the person did instead of answering."""
+    return f"# No answer\n\nYou asked:\n\n{_quoted(question)}\n\nThe person did not answer, but did this instead:\n"
+
+
+def with_edit(prompt: str, instructions: str) -> str:
+    """Add the new text of a task that was edited after its session had begun."""
+    return (
+        f"{prompt}\nThe task was edited. Its new text is:\n\n{instructions.strip()}\n\nCarry it out as it stands now.\n"
+    )
 
 
 def with_late_words(prompt: str, texts: tuple[str, ...]) -> str:

@@ -58,6 +58,7 @@ class Why(StrEnum):
     STOPPED = "stopped"
     RETRY = "retry"
     HANDED_BACK = "handed_back"
+    EDITED = "edited"
 
 
 class Next(_Kept):
@@ -160,6 +161,10 @@ class Record(_Kept):
     next: Next | None = None
     outcome: Outcome | None = None
     """None: it has not ended."""
+    edited: bool = False
+    """The task's file was replaced by a newer one of which the session has not been told yet."""
+    not_acted_on: tuple[str, ...] = ()
+    """Fields of the task that this version reads, but does nothing about."""
     late: tuple[str, ...] = ()
     """Answers that came too late for their question; the next prompt passes them on."""
     runs: tuple[Run, ...] = ()

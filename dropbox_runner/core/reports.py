@@ -50,6 +50,7 @@ def result_markdown(record: Record, outcome: Outcome, text: str) -> str:
         ("Duration", format_duration(record.seconds)),
         ("Runs", str(len(record.runs))),
         ("Questions", str(record.rounds)),
+        *([("Not acted on", ", ".join(record.not_acted_on))] if record.not_acted_on else []),
         ("Session", record.session_id),
         ("Ended", outcome.at),
     ]

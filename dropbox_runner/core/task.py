@@ -79,6 +79,8 @@ class Task(BaseModel):
 
 
 KNOWN_FIELDS: tuple[str, ...] = tuple(Task.model_fields)
+NOT_ACTED_ON = ("depends_on", "exclusive", "worktree", "verify", "notify")
+"""Fields that are read and checked, but about which this version does nothing; a task that uses one is told so."""
 
 _YAML = (".yaml", ".yml")
 _ALIASES = {"prompt": "instructions"}

@@ -30,13 +30,14 @@ def take_answer(desk: Desk, action: TakeAnswer) -> None:
     if by_runner and answer_to(folder, record.next).strip() == GIVE_UP:
         _end(desk, folder, State.BLOCKED, "stopped by your answer")
     else:
-        desk.move(action.name, State.BLOCKED, State.PENDING, "answered")
+        why = "answered" if record.next.why is Why.ANSWER else "its task was edited"
+        desk.move(action.name, State.BLOCKED, State.PENDING, why)
 
 
 def cancel(desk: Desk, action: Cancel) -> None:
     """End a task that is not running."""
     folder = desk.store.task(action.state, action.name)
-    _end(desk, folder, action.state, "somebody created the file `cancel`")
+    _end(desk, folder, action.state, action.reason)
 
 
 def _end(desk: Desk, folder: TaskFolder, state: State, reason: str) -> None:

@@ -6,13 +6,16 @@ import uuid
 from datetime import datetime
 
 from dropbox_runner.core.errors import RejectedError
-from dropbox_runner.core.plan import Admit, PutAside, Take
+from dropbox_runner.core.names import folder_name
+from dropbox_runner.core.plan import Admit, PutAside, Take, TakeEdit
 from dropbox_runner.core.record import Next, Record, Why
 from dropbox_runner.core.states import State, Verdict
-from dropbox_runner.core.task import Task
+from dropbox_runner.core.task import NOT_ACTED_ON, Task, parse_task
 from dropbox_runner.core.taskfields import Priority
 from dropbox_runner.daemon.desk import Desk, log, read_task
+from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import ERROR
+from dropbox_runner.folder.store import MAX_TASK
 
 _RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
@@ -32,6 +35,34 @@ def take(desk: Desk, action: Take) -> None:
     desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
     log.debug("%s: taken from %s", name, action.file)
     admit(desk, Admit(folder.name))
+
+
+def take_edit(desk: Desk, action: TakeEdit) -> None:
+    """Give a task that has not ended its newer text; the session is told with its next prompt."""
+    folder = desk.store.task(action.state, action.name)
+    record = folder.record()
+    dropped = desk.store.describe(action.file)
+    try:
+        parse_task(action.file, durable.read(desk.store.layout.root / action.file, MAX_TASK))
+        usable = not desk.ledger.knows(dropped)
+    except (RejectedError, durable.UnreadableError):
+        usable = False
+    if not usable:
+        # No task, or a copy that a sync tool brought back: the usual way, at whose end stands failed/ and a reason.
+        take(desk, Take(action.file, folder_name(action.file), begun=False))
+        return
+    desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
+    if folder.task_file is not None and durable.read(folder.task_file) == durable.read(
+        desk.store.layout.root / action.file
+    ):
+        desk.store.keep_edit(action.file, folder)
+        return
+    # Before its first run there is nobody to be told; it is simply read again.
+    changed = record.but(dropped=dropped, edited=True) if record.runs else record.but(dropped=dropped, next=None)
+    if action.state is State.BLOCKED and record.next is None:
+        changed = changed.but(next=Next(why=Why.EDITED, round=record.rounds + 1), rounds=record.rounds + 1)
+    desk.store.take_edit(action.file, folder, changed.with_event(desk.now.stamp(), "edited"))
+    log.info("%s: %s (edited: %s)", folder.name, action.state, action.file)
 
 
 def admit(desk: Desk, action: Admit) -> None:
@@ -55,10 +86,13 @@ def admit(desk: Desk, action: Admit) -> None:
     folder.file_round(record.next)
     origin = f"dropped as {record.dropped.file}" if not record.runs else "handed back"
     log.info("%s: pending (%s)", folder.name, origin)
+    if record.not_acted_on:
+        log.warning("%s: this version does not act on %s", folder.name, ", ".join(record.not_acted_on))
 
 
 def _queued(record: Record, task: Task, answers: tuple[str, ...], *, asked: bool) -> Record:
     planned = Next(why=Why.HANDED_BACK if record.runs else Why.START)
+    ignored = tuple(field for field in NOT_ACTED_ON if getattr(task, field))
     if asked or answers:
         # It was moved here by hand with a question open: that round is closed, with or without an answer.
         planned = planned.but(round=record.rounds + 1, answers=answers)
@@ -68,6 +102,7 @@ def _queued(record: Record, task: Task, answers: tuple[str, ...], *, asked: bool
         outcome=None,
         cut_off=0,
         retried=0,
+        not_acted_on=ignored,
         priority=_RANK[task.priority],
         not_before=_moment(task.not_before),
     )

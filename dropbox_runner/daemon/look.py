@@ -18,7 +18,7 @@ from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import Layout
+from dropbox_runner.folder.layout import RECORD, Layout
 from dropbox_runner.folder.scan import Found, Scanner
 
 
@@ -59,6 +59,7 @@ class Looker:
             record=found.record,
             trouble=found.trouble,
             has_task=found.task_file is not None,
+            bare=found.files == {RECORD},
             cancel=found.cancel,
             alive=run is not None and _is_alive(run),
             supervised=run is not None and self._agents.watches(run.id),

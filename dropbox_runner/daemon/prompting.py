@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from dropbox_runner.core.answer import parse_answer
-from dropbox_runner.core.prompts import answer_prompt, continuation_prompt, first_prompt, with_late_words
+from dropbox_runner.core.prompts import (
+    answer_prompt,
+    continuation_prompt,
+    first_prompt,
+    unanswered_prompt,
+    with_edit,
+    with_late_words,
+)
 from dropbox_runner.core.question import Question, joined_text, parse_questions
 from dropbox_runner.core.record import Next, Record, Why
 from dropbox_runner.core.task import Task
@@ -25,8 +32,12 @@ def prompt_for(folder: TaskFolder, record: Record, task: Task) -> str:
         text += f"\n{answer_prompt(joined_text(questions), answer)}" if answer else ""
     elif planned.why is Why.ANSWER:
         text = answer_prompt(joined_text(questions), answer)
+    elif planned.why is Why.EDITED and questions:
+        text = unanswered_prompt(joined_text(questions))
     else:
         text = continuation_prompt(planned.why, planned.detail, answer)
+    if record.edited and record.session_seen:
+        text = with_edit(text, task.instructions)
     return with_late_words(text, _texts(folder, record.late))
 
 

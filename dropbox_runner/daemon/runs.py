@@ -57,6 +57,7 @@ _WHY = {
     "stopped": "it had been stopped",
     "retry": "another try",
     "handed_back": "handed back",
+    "edited": "the task was edited",
 }
 
 
@@ -67,7 +68,7 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     prompt = prompt_for(folder, record, task)
     record = record.but(working_dir=record.working_dir or _own_choice(task))
     run = _new_run(desk, record, planned, task)
-    record = record.with_run(run).but(next=None, late=())
+    record = record.with_run(run).but(next=None, late=(), edited=False)
     launch = _what_to_start(desk, folder, record, run, task)
     # Not durable: should it be lost, nothing has been started with it either.
     launch.stdin.write_text(prompt, encoding="utf-8", errors="replace")

@@ -79,6 +79,7 @@ class Service:
         self._limits = Limits(max_parallel=settings.max_parallel, stop_grace=settings.stop_grace)
         self._refused: dict[str, _Refused] = {}
         self._leave = False
+        self._trouble = ""
         self.failed: list[str] = []
         """The tasks that went to failed/ since the start."""
 
@@ -98,7 +99,11 @@ class Service:
     def run(self, *, drain: bool = False) -> None:
         """Look and act until told to stop; with `drain`, until nothing is left to be done without a person."""
         while not self._leave:
-            look, planned = self.tick()
+            try:
+                look, planned = self.tick()
+            except OSError as error:
+                self._blind(error)
+                continue
             if self._limits.stopping and not _running(look):
                 break
             if drain and not planned.actions and _drained(look):
@@ -106,12 +111,25 @@ class Service:
             if not planned.actions:
                 self._bell.wait(self._pause(planned), self._agents.descriptors())
 
+    def _blind(self, error: OSError) -> None:
+        """Wait when the folders cannot be read: that is not "there are no tasks"."""
+        if str(error) != self._trouble:
+            log.error("the folder cannot be read, nothing is done until it can: %s", error)
+        self._trouble = str(error)
+        if self._limits.stopping:
+            self._leave = True
+        else:
+            self._bell.wait(min(self._settings.poll, _LONGEST_RETRY), self._agents.descriptors())
+
     def tick(self) -> tuple[Look, Plan]:
         """Look once and act on it. A plan without actions means: at rest."""
         now = self._clock()
         if self._watcher is not None:
             self._arrivals.note(self._watcher.hints())
         look = self._looker.look(now)
+        if self._trouble:
+            log.info("the folder can be read again")
+            self._trouble = ""
         self._watch(look)
         planned = self._without_refused(decide(look, now, self._limits), now)
         self._notice.publish(planned, now)
@@ -149,6 +167,10 @@ class Service:
             pause = min(_LONGEST_RETRY, before.pause * 2) if before else _FIRST_RETRY
             self._refused[key] = _Refused(desk.now.steady + pause, pause)
             log.log(logging.DEBUG if before else logging.ERROR, "%s: %s (trying again)", printable(key), error)
+        except Exception:
+            # A bug of ours must not stop the other tasks either, nor be repeated in a tight loop.
+            self._refused[key] = _Refused(desk.now.steady + _LONGEST_RETRY, _LONGEST_RETRY)
+            log.exception("%s: this is a bug in dropbox-runner; please report it", printable(key))
         else:
             self._refused.pop(key, None)
 
@@ -157,6 +179,8 @@ def _perform(action: Action, desk: Desk) -> None:
     match action:
         case plan.Take():
             intake.take(desk, action)
+        case plan.TakeEdit():
+            intake.take_edit(desk, action)
         case plan.Forget():
             desk.store.forget(action.name)
         case plan.Admit():
@@ -184,7 +208,7 @@ def _perform(action: Action, desk: Desk) -> None:
 
 
 def _key(action: Action) -> str:
-    name = action.file if isinstance(action, plan.Take) else action.name
+    name = action.file if isinstance(action, plan.Take | plan.TakeEdit) else action.name
     return f"{type(action).__name__.lower()} {name}"
 
 

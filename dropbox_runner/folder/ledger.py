@@ -44,6 +44,10 @@ class Ledger:
         with closing(self._open()) as base:
             return base.execute(query, (dropped.file, dropped.sha256, dropped.mtime_ns, task_id)).fetchone() is not None
 
+    def knows(self, dropped: Dropped) -> bool:
+        """Say whether this very file has been taken before, as whatever task."""
+        return self.is_copy(dropped, "")
+
     def note_taken(self, dropped: Dropped, task_id: str, at: str) -> None:
         """Remember a file, after it has been moved: a crash in between must not make it a copy of itself."""
         with closing(self._open()) as base, base:

@@ -119,14 +119,20 @@ class TaskFolder:
         """Rename files of a person out of the way (`late-answer-1.md`), losing none; return their new names."""
         moved = []
         for name in names:
-            target = next(
-                path
-                for number in itertools.count(1)
-                if not (path := self.path / f"{stem}-{number}{PurePosixPath(name).suffix}").exists()
-            )
+            target = self.free(stem, PurePosixPath(name).suffix)
             durable.move(self.path / name, target)
             moved.append(target.name)
         return tuple(moved)
+
+    def keep_task_file(self) -> None:
+        """Number the task's file, to make room for a newer one."""
+        if self.task_file is not None:
+            durable.move(self.task_file, self.free("task", self.task_file.suffix))
+
+    def free(self, stem: str, suffix: str) -> Path:
+        """Return the first name of `task-1.yaml`, `task-2.yaml` … that is free."""
+        names = (f"{stem}-{number}{suffix}" for number in itertools.count(1))
+        return next(path for name in names if not os.path.lexists(path := self.path / name))
 
     def remove_cancel(self) -> None:
         """Remove the file that called the task off, once that has been done."""
@@ -191,9 +197,22 @@ class Store:
         folder = self.task(State.PENDING, record.name)
         durable.make_directory(folder.path)
         folder.write_record(record)
-        suffix = PurePosixPath(file).suffix.lower()
-        durable.move(self.layout.root / file, folder.path / f"task{'.yaml' if suffix == '.yml' else suffix}")
+        durable.move(self.layout.root / file, folder.path / _task_name(file))
         return folder
+
+    def take_edit(self, file: str, folder: TaskFolder, record: Record) -> None:
+        """Put a newer text in the place of a task's file, which is kept as task-1.yaml.
+
+        The record goes before the new text: a crash in between is an edit that is still in the inbox, and is taken
+        again; the other way round it could be forgotten.
+        """
+        folder.keep_task_file()
+        folder.write_record(record)
+        durable.move(self.layout.root / file, folder.path / _task_name(file))
+
+    def keep_edit(self, file: str, folder: TaskFolder) -> None:
+        """Keep a newer copy of the same text beside the task, where it changes nothing."""
+        durable.move(self.layout.root / file, folder.free("task", PurePosixPath(file).suffix))
 
     def forget(self, name: str) -> None:
         """Remove the beginning of a task whose file was taken back; refuses if there is anything of a person in it."""
@@ -208,3 +227,8 @@ class Store:
             wanted = self.task(target, self.free_name(name))
         durable.move(self.layout.task(source, name), wanted.path)
         return wanted
+
+
+def _task_name(file: str) -> str:
+    suffix = PurePosixPath(file).suffix.lower()
+    return f"task{'.yaml' if suffix == '.yml' else suffix}"

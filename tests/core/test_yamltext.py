@@ -374,7 +374,7 @@ SLIPS = {
             ---
             ^
           → one file is one task: put the second into a file of its own; if it is the text of the instructions, name the file .md
-        """,
+        """,  # noqa: E501 - one line, as it is shown
     ),
     "a directive": (
         "%YAML 1.1\n---\na: b",
@@ -436,7 +436,7 @@ SLIPS = {
         t.yaml:1:7: YAML can make nothing of this place
             a: "\\UFFFFFFFF"
                   ^
-          → put the text in quotes, or write `a: |` and the text below it, indented by two spaces
+          → put the text in quotes: `a: '\\UFFFFFFFF'`, or write `a: |` and the text below it, indented by two spaces
         """,
     ),
 }
@@ -471,17 +471,27 @@ SAVE = "  → save the file as UTF-8 (most editors: Save as, Encoding: UTF-8)"
         ("a: b".encode("utf-16-le"), f"t.yaml:1: the file looks like UTF-16, not UTF-8\n{SAVE}"),
         (
             "a: b\r\nc: café x".encode("latin-1"),
-            "t.yaml:2:7: the file is not UTF-8: byte 0xE9 (byte 13 of the file) would be “é” in Latin-1\n"
-            f"    c: caf� x\n          ^\n{SAVE}",
+            f"""\
+t.yaml:2:7: the file is not UTF-8: byte 0xE9 (byte 13 of the file) would be “é” in Latin-1
+    c: caf� x
+          ^
+{SAVE}""",
         ),
         (
             b"a: b\nc: d\x00e",
-            "t.yaml:2:5: the file holds an invisible control character, U+0000 (NUL)\n    c: d␀e\n        ^\n  → delete it",
+            """\
+t.yaml:2:5: the file holds an invisible control character, U+0000 (NUL)
+    c: d␀e
+        ^
+  → delete it""",
         ),
         (
             b"a: \x80",
-            "t.yaml:1:4: the file is not UTF-8: byte 0x80 (byte 4 of the file) fits nothing\n"
-            f"    a: �\n       ^\n{SAVE}",
+            f"""\
+t.yaml:1:4: the file is not UTF-8: byte 0x80 (byte 4 of the file) fits nothing
+    a: �
+       ^
+{SAVE}""",
         ),
         (
             b"a: " + b"x" * (1 << 20),
@@ -574,10 +584,9 @@ def test_nothing_but_a_refusal_comes_of_any_content(data: bytes | str) -> None:
     try:
         document = read(data)
     except RejectedError as error:
-        assert str(error).startswith("t.yaml")
-        str(error).encode()
-        for problem in error.problems:
-            assert problem.line is None or problem.line >= 1
+        shown, lines = str(error), [problem.line for problem in error.problems]
     else:
-        assert isinstance(document.value, dict)
-        str(document.value).encode()
+        shown, lines = f"t.yaml {document.value}", []
+    assert shown.startswith("t.yaml")
+    assert shown.encode()
+    assert all(line is None or line >= 1 for line in lines)
