@@ -206,6 +206,10 @@ class Agents:
         self._watched[run_id] = _Watched(process, descriptor, None)
         return True
 
+    def watched(self) -> frozenset[str]:
+        """Return the ids of the runs whose end will wake us."""
+        return frozenset(self._watched)
+
     def watches(self, run_id: str) -> bool:
         """Say whether the end of this run will wake us."""
         return run_id in self._watched

@@ -94,6 +94,11 @@ def numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
+def readable(name: str) -> str:
+    """Return a file's name as it can be written into UTF-8 files: what is no UTF-8 is shown as a hexadecimal escape."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def printable(text: str) -> str:
     """Return the text on one line, with everything escaped that could steer a terminal or fake a log line."""
     return "".join(

@@ -9,183 +9,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from dropbox_runner.core.actions import (
+    Abandon,
+    Action,
+    Admit,
+    Adopt,
+    Cancel,
+    End,
+    EndMoved,
+    File,
+    Forget,
+    Kill,
+    PutAside,
+    Start,
+    Stop,
+    Take,
+    TakeAnswer,
+    TakeEdit,
+)
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.durations import format_duration
+from dropbox_runner.core.names import readable
 from dropbox_runner.core.record import Record, Run
+from dropbox_runner.core.seen import Limits, Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State, Verdict
 
-# ---------------------------------------------------------------------------------------------- what was seen
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A file in the inbox that is meant to be a task."""
-
-    file: str
-    wait: Wait | None
-    """None: it is complete and can be taken."""
-    task: str
-    """The name that its folder would have."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One task's folder as a look found it."""
-
-    name: str
-    state: State
-    record: Record | None
-    """None: there is none that can be read; `trouble` says why."""
-    trouble: str = ""
-    has_task: bool = True
-    """Whether the task's file is there: the move that brings it is the last step of taking it."""
-    bare: bool = False
-    """Whether there is nothing in it but our record."""
-    cancel: bool = False
-    alive: bool = False
-    """Whether the process of the open run exists."""
-    supervised: bool = False
-    """Whether this daemon already watches that process."""
-    answers: tuple[str, ...] = ()
-    """The answer files beside it."""
-    answer_wait: Wait | None = None
-    """Why the answer is not taken yet, when there is one."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """Everything that one look has found."""
-
-    drops: tuple[Drop, ...] = ()
-    tasks: tuple[Seen, ...] = ()
-    paused: Wait | None = None
-    """Why nothing new is started, if nothing is."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The settings that decisions depend on."""
-
-    max_parallel: int = 1
-    stop_grace: float = 10.0
-    stopping: bool = False
-    """The daemon has been told to stop, and its agents with it: nothing is started any more."""
-
-
-# ---------------------------------------------------------------------------------------------- what to do
-
-
-@dataclass(frozen=True)
-class Take:
-    """Make a task of a dropped file: pending/NAME, or failed/NAME with what is wrong with it."""
-
-    file: str
-    task: str
-    begun: bool
-    """Whether that folder has been made already, and only the file is missing in it."""
-
-
-@dataclass(frozen=True)
-class TakeEdit:
-    """Give a task that has not ended the newer text that was dropped under the same name."""
-
-    file: str
-    name: str
-    state: State
-
-
-@dataclass(frozen=True)
-class Forget:
-    """Remove what is left of a task that was never started and whose file was taken back: our own record."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Admit:
-    """Read a task in pending/ that has no next run: decide what that is for, or that it is no task at all.
-
-    It was handed back by hand, or has just been taken and did not parse.
-    """
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Start:
-    """Move pending → running and start claude."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Adopt:
-    """Watch the process of a run that an earlier daemon started."""
-
-    name: str
-    run: Run
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Tell a run to end: write down why, then SIGTERM."""
-
-    name: str
-    verdict: Verdict
-    reason: str
-
-
-@dataclass(frozen=True)
-class Kill:
-    """SIGKILL a run that did not end in its time of grace."""
-
-    name: str
-    run: Run
-
-
-@dataclass(frozen=True)
-class End:
-    """Judge a run whose process is gone, and write the verdict down."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class File:
-    """Move a task out of running/, where nothing runs, to where its record says it belongs."""
-
-    name: str
-    target: State
-
-
-@dataclass(frozen=True)
-class TakeAnswer:
-    """File question and answer under their number and queue the next run."""
-
-    name: str
-    answers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """End a task that is not running."""
-
-    name: str
-    state: State
-    reason: str
-
-
-@dataclass(frozen=True)
-class PutAside:
-    """Move a task that cannot be understood to failed/, with the reason."""
-
-    name: str
-    state: State
-    reason: str
-
-
-Action = Take | TakeEdit | Forget | Admit | Start | Adopt | Stop | Kill | End | File | TakeAnswer | Cancel | PutAside
+_CANCELLED = "somebody created the file `cancel`"
 
 
 @dataclass(frozen=True)
@@ -204,11 +54,6 @@ class Plan:
     waiting: tuple[Waiting, ...] = ()
     wake_at: float | None = None
     """Steady clock."""
-
-
-_CANCELLED = "somebody created the file `cancel`"
-
-# ---------------------------------------------------------------------------------------------- deciding
 
 
 @dataclass
@@ -237,6 +82,8 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
     desk = _Desk()
     for seen in look.tasks:
         _one_task(seen, now, limits, desk)
+    known = {seen.record.open_run.id for seen in look.tasks if seen.record is not None and seen.record.open_run}
+    desk.actions.extend(Abandon(run_id) for run_id in sorted(look.watched - known))
     if not limits.stopping:
         _drops(look, desk)
         _starts(look, now, limits, desk)
@@ -248,6 +95,8 @@ def _one_task(seen: Seen, now: Now, limits: Limits, desk: _Desk) -> None:
         desk.act(PutAside(seen.name, seen.state, seen.trouble))
         return
     match seen.state:
+        case State.PENDING | State.BLOCKED if seen.record.open_run is not None:
+            desk.act(EndMoved(seen.name, seen.state))
         case State.RUNNING:
             _running(seen, seen.record, now, limits, desk)
         case State.BLOCKED:
@@ -311,6 +160,8 @@ def _blocked(seen: Seen, record: Record, desk: _Desk) -> None:
         desk.act(TakeAnswer(seen.name, seen.answers))
     elif seen.answer_wait is not None:
         desk.wait(seen.name, seen.answer_wait)
+    elif not seen.asked:
+        desk.wait(seen.name, Wait("it asks nothing; to let it go on, move it to pending/", notable=True))
 
 
 def _pending(seen: Seen, record: Record, desk: _Desk) -> None:
@@ -330,10 +181,10 @@ def _drops(look: Look, desk: _Desk) -> None:
         seen.record.dropped.file: seen for seen in look.tasks if seen.record is not None and not _is_beginning(seen)
     }
     for drop in look.drops:
-        started = beginnings.pop(drop.file, None)
+        started = beginnings.pop(readable(drop.file), None)
         if drop.wait is not None:
             desk.wait(drop.file, drop.wait)
-        elif (held := unfinished.get(drop.file)) is not None:
+        elif (held := unfinished.get(readable(drop.file))) is not None:
             if not desk.busy(held.name):
                 desk.act(TakeEdit(drop.file, held.name, held.state))
         else:

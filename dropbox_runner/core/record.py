@@ -6,6 +6,7 @@ look what to do after any crash, so every step of an action is written here befo
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Self
 
@@ -216,7 +217,9 @@ class Record(_Kept):
 
     def to_json(self) -> bytes:
         """Return the bytes of record.json."""
-        return (self.model_dump_json(indent=2, exclude_none=True) + "\n").encode()
+        text = json.dumps(self.model_dump(exclude_none=True), indent=2, ensure_ascii=False) + "\n"
+        # Names and texts of others may hold lone surrogates; the record must be writable, and readable again.
+        return text.encode("utf-8", "replace")
 
 
 def read_record(data: bytes) -> Record:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dropbox_runner.core.actions import Cancel, TakeAnswer
 from dropbox_runner.core.followup import GIVE_UP
-from dropbox_runner.core.plan import Cancel, TakeAnswer
 from dropbox_runner.core.record import Next, Outcome, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.daemon.desk import Desk

@@ -36,6 +36,8 @@ class Arrivals:
         seen = probe.fingerprint(path)
         if seen is None:
             return Wait("it went away")
+        if not probe.is_plain(path):
+            return None  # it will never be finished; whoever reads it says what it is
         before = self._known.get(path)
         sighting = observe(before.sighting if before else None, seen, self._hints.pop(path, None), now)
         ended = before.ends_explicitly if before and before.sighting == sighting else _ends(path, has_end)

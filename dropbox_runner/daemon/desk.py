@@ -9,7 +9,6 @@ from pathlib import Path
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import Problem, RejectedError
-from dropbox_runner.core.names import printable
 from dropbox_runner.core.permission import check_allowed
 from dropbox_runner.core.record import Outcome, Record
 from dropbox_runner.core.reports import error_markdown, result_json, result_markdown
@@ -42,7 +41,7 @@ class Desk:
     def move(self, name: str, source: State, target: State, why: str, *, level: int = logging.INFO) -> TaskFolder:
         """Move a task and log its transition."""
         folder = self.store.move(name, source, target)
-        log.log(level, "%s: %s → %s (%s)", printable(folder.name), source, target, printable(why))
+        log.log(level, "%s: %s → %s (%s)", folder.name, source, target, why)
         if target is State.FAILED:
             self.failures.append(folder.name)
         return folder

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dropbox_runner.agent import processes
+from dropbox_runner.core.actions import End
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.followup import Patience, conclude, cut_off_question
-from dropbox_runner.core.plan import End
 from dropbox_runner.core.question import Question, Questions, parse_questions, to_json, to_markdown
 from dropbox_runner.core.record import Record, Run
 from dropbox_runner.core.settings import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
+from dropbox_runner.core.actions import Admit, PutAside, Take, TakeEdit
 from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.names import folder_name
-from dropbox_runner.core.plan import Admit, PutAside, Take, TakeEdit
 from dropbox_runner.core.record import Next, Record, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import NOT_ACTED_ON, Task, parse_task

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Final
 
+from dropbox_runner.core.names import printable
+
 _JOURNAL_PRIORITY: Final = {
     logging.DEBUG: 7,
     logging.INFO: 6,
@@ -16,15 +18,23 @@ _JOURNAL_PRIORITY: Final = {
 }
 
 
-class _ForPeople(logging.Formatter):
+class _OneLine(logging.Formatter):
+    """Escapes what could steer a terminal or fake a line: names, questions and errors come from anybody."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+class _ForPeople(_OneLine):
     """`12:03:04 fix-login: pending → running (run 1)`; the level only where it is more than information."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.mark = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return super().format(record)
+        return super().formatMessage(record)
 
 
-class _ForJournal(logging.Formatter):
+class _ForJournal(_OneLine):
     """`<6>…`: journald takes the priority from the prefix (systemd.exec(5)) and adds the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -10,15 +10,15 @@ from dropbox_runner.agent.program import find_claude
 from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.names import folder_name, is_pause
-from dropbox_runner.core.plan import Drop, Look, Seen
 from dropbox_runner.core.record import Run
+from dropbox_runner.core.seen import Drop, Look, Seen
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import RECORD, Layout
+from dropbox_runner.folder.layout import QUESTION, RECORD, Layout
 from dropbox_runner.folder.scan import Found, Scanner
 
 
@@ -41,7 +41,7 @@ class Looker:
         unfinished = {self._layout.root / drop.file for drop in drops}
         unfinished |= {self._path(one) / name for one in found for name in one.answers}
         self._arrivals.forget_all_but(unfinished)
-        return Look(drops, seen, self._paused(names))
+        return Look(drops, seen, self._paused(names), self._agents.watched())
 
     def _path(self, found: Found) -> Path:
         return self._layout.task(found.state, found.name)
@@ -63,6 +63,7 @@ class Looker:
             cancel=found.cancel,
             alive=run is not None and _is_alive(run),
             supervised=run is not None and self._agents.watches(run.id),
+            asked=QUESTION in found.files,
             answers=found.answers,
             answer_wait=self._answer_wait(found, now) if found.state is State.BLOCKED else None,
         )

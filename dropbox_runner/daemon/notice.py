@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 from dropbox_runner.core.clock import Now
-from dropbox_runner.core.names import printable
 from dropbox_runner.core.plan import Plan, Waiting
 
 log = logging.getLogger("dropbox_runner")
@@ -46,5 +45,5 @@ class Notice:
         present = {(one.name, one.wait.reason) for one in notable}
         for one in notable:
             if (one.name, one.wait.reason) not in self._logged:
-                log.warning("%s: %s", printable(one.name), one.wait.reason)
+                log.warning("%s: %s", one.name, one.wait.reason)
         self._logged = present

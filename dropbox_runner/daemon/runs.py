@@ -13,12 +13,13 @@ from dropbox_runner.agent.command import Session, command_line
 from dropbox_runner.agent.environment import MARK, agent_environment
 from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import find_claude
+from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, Start, Stop
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RejectedError, RunnerError
-from dropbox_runner.core.plan import Adopt, File, Kill, Start, Stop
-from dropbox_runner.core.record import Next, Record, Run, StopOrder
+from dropbox_runner.core.record import Next, Record, Run, StopOrder, Why
 from dropbox_runner.core.reports import summary
 from dropbox_runner.core.states import State, Verdict
+from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.task import Task
 from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.daemon.prompting import prompt_for, question_text
@@ -170,6 +171,30 @@ def _signal(run: Run, number: signal.Signals) -> None:
         processes.send(process, number)
 
 
+def end_moved(desk: Desk, action: EndMoved) -> None:
+    """Stop the run of a task that was moved out of running/ by hand: that is how a person stops it."""
+    folder = desk.store.task(action.state, action.name)
+    record = folder.record()
+    run = record.open_run
+    if run is None:
+        return
+    swept = processes.sweep(run.id)
+    desk.agents.reap(run.id)
+    ending = read_stream(folder.lines(run.number))
+    reason = f"its folder was moved to {action.state}/ while claude worked on it"
+    ended = run.but(verdict=Verdict.STOPPED, reason=reason, ended_at=desk.now.stamp(), swept=swept)
+    record = record.but(session_seen=record.session_seen or ending.session_id is not None).with_run(ended)
+    folder.write_record(record.with_event(desk.now.stamp(), reason))
+    log.info("%s: stopped run %d (%s)", action.name, run.number, reason)
+
+
+def abandon(desk: Desk, action: Abandon) -> None:
+    """Stop a run whose task's folder is gone: nobody could say any more what became of it."""
+    processes.sweep(action.name)
+    desk.agents.reap(action.name)
+    log.warning("a run was stopped, because its task was deleted or moved away (run id %s)", action.name)
+
+
 def file(desk: Desk, action: File) -> None:
     """Move a task out of running/ as its record says."""
     folder = desk.store.task(State.RUNNING, action.name)
@@ -187,4 +212,5 @@ def _why_moved(folder: TaskFolder, record: Record) -> str:
         return "it had not been started"
     if record.next is None:
         return f"asks: {question_text(folder)}"
-    return f"{last.verdict}: {first_line(last.reason)}; goes on in its session"
+    goes_on = "its task was edited, so it goes on" if record.next.why is Why.EDITED else "goes on in its session"
+    return f"{last.verdict}: {first_line(last.reason)}; {goes_on}"

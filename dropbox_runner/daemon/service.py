@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from dropbox_runner.agent.processes import Agents, boot_id
-from dropbox_runner.core import plan
+from dropbox_runner.core import actions
+from dropbox_runner.core.actions import Action
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.names import printable
-from dropbox_runner.core.plan import Action, Limits, Look, Plan, decide
+from dropbox_runner.core.plan import Plan, Waiting, decide
+from dropbox_runner.core.seen import Limits, Look
 from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.daemon import answers, ending, intake, runs
 from dropbox_runner.daemon.arrivals import Arrivals
@@ -31,6 +33,8 @@ from dropbox_runner.folder.store import Store
 
 log = logging.getLogger("dropbox_runner")
 
+_BLIND_POLL: Final = 2.0
+"""Seconds between two looks when no event can come."""
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 60.0
 """Seconds between two tries of an action that the system refused (full disk, no permission)."""
@@ -47,6 +51,8 @@ class _Refused:
 
     again_at: float
     pause: float
+    name: str
+    reason: str
 
 
 class Service:
@@ -65,6 +71,7 @@ class Service:
         clock: Callable[[], Now] = read_clock,
     ) -> None:
         self._settings = settings
+        self._poll = settings.poll
         self._layout = layout
         self._store = Store(layout)
         self._ledger = ledger
@@ -119,7 +126,7 @@ class Service:
         if self._limits.stopping:
             self._leave = True
         else:
-            self._bell.wait(min(self._settings.poll, _LONGEST_RETRY), self._agents.descriptors())
+            self._bell.wait(min(self._poll, _LONGEST_RETRY), self._agents.descriptors())
 
     def tick(self) -> tuple[Look, Plan]:
         """Look once and act on it. A plan without actions means: at rest."""
@@ -144,18 +151,27 @@ class Service:
         folders = [self._layout.root, *map(self._layout.state, LIVE)]
         # Only where a person is expected to write something. Not into working directories: agents make many files.
         folders += [self._layout.task(one.state, one.name) for one in look.tasks if one.state is not State.PENDING]
-        self._watcher.watch(folders)
+        try:
+            self._watcher.watch(folders)
+        except OSError as error:
+            # The kernel's limits on watches are shared with every editor of this user. Looking works without.
+            log.warning("the folder cannot be watched (%s); looking every %g s instead", error, _BLIND_POLL)
+            self._watcher.close()
+            self._watcher = None
+            self._poll = min(self._poll, _BLIND_POLL)
 
     def _pause(self, planned: Plan) -> float:
         times = [one.again_at for one in self._refused.values()]
         if planned.wake_at is not None:
             times.append(planned.wake_at)
         now = self._clock().steady
-        return min([self._settings.poll, *(max(0.0, moment - now) for moment in times)])
+        return min([self._poll, *(max(0.0, moment - now) for moment in times)])
 
     def _without_refused(self, planned: Plan, now: Now) -> Plan:
-        waiting = {key for key, one in self._refused.items() if now.steady < one.again_at}
-        return replace(planned, actions=tuple(one for one in planned.actions if _key(one) not in waiting))
+        later = {key: one for key, one in self._refused.items() if now.steady < one.again_at}
+        actions_now = tuple(one for one in planned.actions if _key(one) not in later)
+        waits = tuple(Waiting(one.name, Wait(f"{one.reason}; trying again", one.again_at)) for one in later.values())
+        return replace(planned, actions=actions_now, waiting=planned.waiting + waits)
 
     def _try(self, action: Action, desk: Desk) -> None:
         key = _key(action)
@@ -165,51 +181,59 @@ class Service:
             # One task's trouble must not stop the others; a later look tries again.
             before = self._refused.get(key)
             pause = min(_LONGEST_RETRY, before.pause * 2) if before else _FIRST_RETRY
-            self._refused[key] = _Refused(desk.now.steady + pause, pause)
-            log.log(logging.DEBUG if before else logging.ERROR, "%s: %s (trying again)", printable(key), error)
+            self._refused[key] = _Refused(desk.now.steady + pause, pause, _name(action), str(error))
+            log.log(logging.DEBUG if before else logging.ERROR, "%s: %s (trying again)", key, error)
         except Exception:
             # A bug of ours must not stop the other tasks either, nor be repeated in a tight loop.
-            self._refused[key] = _Refused(desk.now.steady + _LONGEST_RETRY, _LONGEST_RETRY)
-            log.exception("%s: this is a bug in dropbox-runner; please report it", printable(key))
+            pause = _LONGEST_RETRY
+            self._refused[key] = _Refused(desk.now.steady + pause, pause, _name(action), "a bug in dropbox-runner")
+            log.exception("%s: this is a bug in dropbox-runner; please report it", key)
         else:
             self._refused.pop(key, None)
 
 
 def _perform(action: Action, desk: Desk) -> None:
     match action:
-        case plan.Take():
+        case actions.Take():
             intake.take(desk, action)
-        case plan.TakeEdit():
+        case actions.TakeEdit():
             intake.take_edit(desk, action)
-        case plan.Forget():
+        case actions.Forget():
             desk.store.forget(action.name)
-        case plan.Admit():
+        case actions.Admit():
             intake.admit(desk, action)
-        case plan.PutAside():
+        case actions.PutAside():
             intake.put_aside(desk, action)
-        case plan.Start():
+        case actions.Start():
             runs.start(desk, action)
-        case plan.Adopt():
+        case actions.Adopt():
             runs.adopt(desk, action)
-        case plan.Stop():
+        case actions.Stop():
             runs.stop(desk, action)
-        case plan.Kill():
+        case actions.Kill():
             runs.kill(desk, action)
-        case plan.End():
+        case actions.End():
             ending.end(desk, action)
-        case plan.File():
+        case actions.File():
             runs.file(desk, action)
-        case plan.TakeAnswer():
+        case actions.TakeAnswer():
             answers.take_answer(desk, action)
-        case plan.Cancel():
+        case actions.Cancel():
             answers.cancel(desk, action)
+        case actions.EndMoved():
+            runs.end_moved(desk, action)
+        case actions.Abandon():
+            runs.abandon(desk, action)
         case _:
             assert_never(action)
 
 
+def _name(action: Action) -> str:
+    return action.file if isinstance(action, actions.Take | actions.TakeEdit) else action.name
+
+
 def _key(action: Action) -> str:
-    name = action.file if isinstance(action, plan.Take | plan.TakeEdit) else action.name
-    return f"{type(action).__name__.lower()} {name}"
+    return f"{_name(action)} ({type(action).__name__.lower()})"
 
 
 def _running(look: Look) -> bool:
@@ -217,4 +241,6 @@ def _running(look: Look) -> bool:
 
 
 def _drained(look: Look) -> bool:
-    return not look.drops and all(one.state is State.BLOCKED for one in look.tasks)
+    # A file that is still empty, or open in an editor, may stay so for ever: that is not "pending".
+    settling = any(drop.wait is None or drop.wait.until is not None for drop in look.drops)
+    return not settling and all(one.state is State.BLOCKED for one in look.tasks)

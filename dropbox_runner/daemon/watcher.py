@@ -72,13 +72,10 @@ class Watcher:
         self._inotify = InotifyFD()
         self._inotify.start()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread that reads the events still runs."""
-        return self._inotify.is_alive()
-
     def watch(self, folders: Iterable[Path]) -> None:
         """Watch exactly these folders from now on. OSError when the kernel's limits do not allow it."""
+        if not self._inotify.is_alive():
+            raise OSError("the thread that reads the events has ended")
         wanted = set(folders)
         for path in {*_drain(self._gone), *(self._watches.keys() - wanted)}:
             descriptor = self._watches.pop(path, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
@@ -38,13 +38,14 @@ Tell = Callable[[str, Tone], None]
 class Story:
     """The narrator. `play` is the whole story; it ends in an exception if the folder does not do as it is told here."""
 
-    def __init__(self, stage: Stage, tell: Tell) -> None:
+    def __init__(self, stage: Stage, tell: Tell, *, keep: bool) -> None:
         self._stage = stage
         self._tell = tell
+        self._keep = keep
         self._seen: dict[str, State] = {}
 
     def play(self) -> None:
-        """Play it from the first line to the last but what to do next."""
+        """Play it from the first line to the last."""
         self._opening()
         self._inbox()
         self._smallest_task()
@@ -53,6 +54,7 @@ class Story:
         self._meanwhile()
         self._answer()
         self._what_is_left()
+        self._closing()
 
     def _opening(self) -> None:
         self._tell("dropbox-runner, the whole story in about ten seconds", Tone.TITLE)
@@ -94,7 +96,7 @@ class Story:
         self._drop("broken.yaml")
         self._follow({"broken": State.FAILED})
         self._say("It was never started. What is wrong, where, and what to do about it:")
-        self._show(self._file("broken", ERROR), self._error(self._file("broken", ERROR)))
+        self._show(self._file("broken", ERROR))
 
     def _question(self) -> None:
         self._chapter("4. A task with a question")
@@ -125,9 +127,22 @@ class Story:
     def _what_is_left(self) -> None:
         self._stage.stop_daemon()
         self._chapter("What is in the folder now")
-        for line in tree(self._stage.layout, self._stage.home / _SITE, _WIDTH):
+        for line in tree(self._stage.layout, _WIDTH):
             self._tell(f"   {line}", Tone.FILE)
         self._say("Left out here: result.json, record.json and run-N.jsonl, for programs and for the curious.")
+
+    def _closing(self) -> None:
+        self._chapter("Now with the real Claude")
+        for command, remark in (
+            ("pip install 'dropbox-runner[claude]'", "unless you have `claude` on your PATH already"),
+            ("dropbox-runner init ~/inbox", ""),
+            ("dropbox-runner run ~/inbox", "^C stops it; `dropbox-runner service` keeps it"),
+        ):
+            self._command(f"{command:<38}{remark and '# '}{remark}".rstrip())
+        self._say(f"Then drop a task into ~/inbox. The five samples lie in {samples()}.")
+        self._say("Once more: no Claude was involved here. A stand-in played its part; it has cost nothing.", Tone.NOTE)
+        if not self._keep:
+            self._say("The folder of this demo is removed now; `dropbox-runner demo --keep` keeps it.")
 
     def _chapter(self, title: str) -> None:
         self._tell("", Tone.TELL)
@@ -144,17 +159,14 @@ class Story:
         self._command(f"cp sample_inbox/{sample} inbox/")
         self._stage.drop(sample)
 
-    def _show(self, path: Path, lines: Iterable[str] | None = None) -> None:
+    def _show(self, path: Path, upto: str | None = None) -> None:
         """Show what stands in a file, under its path as a person in the folder sees it."""
-        inside = path.is_relative_to(self._stage.layout.root)
-        if inside:
+        if path.is_relative_to(self._stage.layout.root):
             self._tell(f"   {path.relative_to(self._stage.layout.root)}", Tone.MOVE)
-        for line in lines if lines is not None else path.read_text(encoding="utf-8").splitlines():
+        text = path.read_text(encoding="utf-8").partition(upto or "\0")[0]
+        for line in text.rstrip().splitlines():
             for part in textwrap.wrap(line, _WIDTH - 5, drop_whitespace=False, break_on_hyphens=False) or [""]:
                 self._tell(f"   │ {part}".rstrip(), Tone.FILE)
-
-    def _error(self, path: Path) -> list[str]:
-        return path.read_text(encoding="utf-8").splitlines()
 
     def _file(self, task: str, name: str) -> Path:
         return self._stage.layout.task(self._seen[task], task) / name
@@ -171,5 +183,19 @@ class Story:
             # Every run begins in pending/; it is told together with where the task goes from there.
             if state in (None, State.PENDING, before):
                 continue
-            self._told(name, before, state)
+            self._seen[name] = state
+            self._tell(f"   {name}: {' → '.join(_way(before, state))}", Tone.MOVE)
+            if state is not State.RUNNING and state is not wanted[name]:
+                raise self._stage.trouble(f"{name} came to {state}/ instead of {wanted[name]}/")
+            if state is State.DONE:
+                self._show(self._file(name, RESULT_TEXT), upto="\n---\n")
         return all(self._seen.get(name) is state for name, state in wanted.items())
+
+
+def _way(before: State | None, now: State) -> tuple[State, ...]:
+    """Name the folders that a task has come through since it was last seen: each run begins in pending/."""
+    if before is State.RUNNING:
+        return before, now
+    start = (before, State.PENDING) if before else (State.PENDING,)
+    # Straight from pending/ to failed/: it was no task.
+    return (*start, now) if now in (State.RUNNING, State.FAILED) else (*start, State.RUNNING, now)

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -19,6 +20,14 @@ def fingerprint(path: Path) -> Fingerprint | None:
     except OSError:
         return None
     return Fingerprint(seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
+def is_plain(path: Path) -> bool:
+    """Say whether it is a regular file: not a link, a pipe, a socket or a device."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def open_for_writing(path: Path) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dropbox_runner.core.answer import ANSWER_NAMES
-from dropbox_runner.core.names import numbered
+from dropbox_runner.core.names import numbered, readable
 from dropbox_runner.core.record import Dropped, Next, Record, read_record
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
@@ -186,7 +186,7 @@ class Store:
             digest = hashlib.sha256(durable.read(path, MAX_TASK)).hexdigest()
         except durable.UnreadableError:
             digest = ""
-        return Dropped(file=file, sha256=digest, mtime_ns=mtime)
+        return Dropped(file=readable(file), sha256=digest, mtime_ns=mtime)
 
     def take(self, file: str, record: Record) -> TaskFolder:
         """Make pending/NAME of a dropped file.

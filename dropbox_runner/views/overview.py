@@ -59,7 +59,7 @@ class Overview:
 
     def as_json(self) -> str:
         """Return it for programs."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json.dumps(asdict(self), indent=2)
 
 
 def gather(layout: Layout, daemon_pid: int | None, waits: dict[str, str], spent: Spent) -> Overview:
@@ -138,8 +138,8 @@ def _lately(folders: list[tuple[float, State, str]]) -> tuple[Row, ...]:
 def _ended(state: State, path: Path) -> Row:
     try:
         record = TaskFolder(path).record()
-    except (OSError, RunnerError) as error:
-        return Row(name=path.name, state=state.value, text=str(error))
+    except (OSError, RunnerError):
+        return Row(name=path.name, state=state.value, text="put aside; its error.md says why")
     outcome = record.outcome
     said = outcome.verdict.value.replace("_", " ") if outcome is not None else "moved here by hand"
     reason = outcome.reason.strip().partition("\n")[0] if outcome is not None and state is State.FAILED else ""

@@ -1,0 +1,68 @@
+"""What a look has found: everything that a decision is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dropbox_runner.core.record import Record
+from dropbox_runner.core.settle import Wait
+from dropbox_runner.core.states import State
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A file in the inbox that is meant to be a task."""
+
+    file: str
+    wait: Wait | None
+    """None: it is complete and can be taken."""
+    task: str
+    """The name that its folder would have."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One task's folder as a look found it."""
+
+    name: str
+    state: State
+    record: Record | None
+    """None: there is none that can be read; `trouble` says why."""
+    trouble: str = ""
+    has_task: bool = True
+    """Whether the task's file is there: the move that brings it is the last step of taking it."""
+    bare: bool = False
+    """Whether there is nothing in it but our record."""
+    cancel: bool = False
+    alive: bool = False
+    """Whether the process of the open run exists."""
+    supervised: bool = False
+    """Whether this daemon already watches that process."""
+    asked: bool = True
+    """Whether a question lies in it."""
+    answers: tuple[str, ...] = ()
+    """The answer files beside it."""
+    answer_wait: Wait | None = None
+    """Why the answer is not taken yet, when there is one."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything that one look has found."""
+
+    drops: tuple[Drop, ...] = ()
+    tasks: tuple[Seen, ...] = ()
+    paused: Wait | None = None
+    """Why nothing new is started, if nothing is."""
+    watched: frozenset[str] = frozenset()
+    """The ids of the runs whose processes this daemon watches."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings that decisions depend on."""
+
+    max_parallel: int = 1
+    stop_grace: float = 10.0
+    stopping: bool = False
+    """The daemon has been told to stop, and its agents with it: nothing is started any more."""
