@@ -67,6 +67,7 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     assert planned is not None
     folder.file_round(planned)
     prompt = prompt_for(folder, record, task)
+    waiting = record
     record = record.but(working_dir=record.working_dir or _own_choice(task))
     run = _new_run(desk, record, planned, task)
     record = record.with_run(run).but(next=None, late=(), edited=False)
@@ -78,7 +79,7 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     try:
         process = desk.agents.start(run.id, launch)
     except OSError as error:
-        folder.write_record(record.but(runs=record.runs[:-1], next=planned))
+        folder.write_record(waiting)
         raise RunnerError(f"claude could not be started: {error}") from error
     record = record.with_run(run.but(process=process))
     folder.write_record(record)

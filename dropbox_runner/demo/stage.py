@@ -153,20 +153,20 @@ class Stage:
             "To look into its folder afterwards: dropbox-runner demo --keep"
         )
 
-    def end_processes(self) -> int | None:
-        """Stop what was started and still runs; return the exit code of the last one."""
-        code = None
+    def end_processes(self) -> int:
+        """Stop what was started and still runs; return the exit code of the daemon, if it was that."""
+        code = 0
         while self._processes:
             process = self._processes[-1]
-            if process.poll() is None:
-                process.terminate()
+            process.terminate()
             try:
                 code = process.wait(_STOPPING_TAKES_AT_MOST)
             except subprocess.TimeoutExpired:
                 process.kill()
                 code = process.wait()
-                self._end_agents()
-            self._processes.remove(process)
+            self._processes.pop()
+        if code:
+            self._end_agents()
         return code
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -189,7 +189,7 @@ class Stage:
         return process
 
     def _end_agents(self) -> None:
-        # Only where the daemon had to be killed: otherwise it has stopped its agents itself.
+        # A daemon that ends well has stopped its agents itself; they survive any other end of it.
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 if process.environ().get("DROPBOX_RUNNER_INBOX") == str(self.layout.root):
