@@ -11,7 +11,7 @@ import typer
 
 from dropbox_runner.cli.common import FolderOption, deliver, inbox
 from dropbox_runner.core.errors import RejectedError, RunnerError, UsageError
-from dropbox_runner.core.names import Kind, kind_of
+from dropbox_runner.core.names import why_no_task
 from dropbox_runner.core.task import parse_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
@@ -50,8 +50,8 @@ def _is_file(text: str) -> bool:
 
 
 def _add(layout: Layout, name: str, data: bytes) -> None:
-    if kind_of(name) is not Kind.TASK:
-        raise RunnerError(f"{name} would not be taken as a task: its name must end in .yaml, .yml, .md or .txt.")
+    if reason := why_no_task(name):
+        raise RunnerError(f"{name} would not be taken as a task: {reason}.")
     try:
         parse_task(name, data)
     except RejectedError as error:

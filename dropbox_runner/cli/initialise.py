@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -35,12 +36,13 @@ def initialise(
     sample = layout.root / "hello.draft.yaml"
     if not sample.exists():
         durable.write(sample, _SAMPLE.encode())
+    path = shlex.quote(str(folder))
     typer.echo(f"{layout.root} is an inbox.{_remember(layout)}")
     typer.echo(
         f"\nNext:\n"
-        f"  1. dropbox-runner run {folder}            (watches it; ^C stops)\n"
-        f"  2. mv {folder}/hello.draft.yaml {folder}/hello.yaml   (a first task; drafts are left alone)\n"
-        f"  3. dropbox-runner status {folder}         (what is going on, and what waits for you)"
+        f"  1. Watch it (^C stops):          dropbox-runner run {path}\n"
+        f"  2. Start a first task:           mv {path}/hello.draft.yaml {path}/hello.yaml\n"
+        f"  3. See what waits for you:       dropbox-runner status {path}"
     )
 
 

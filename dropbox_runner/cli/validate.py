@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dropbox_runner.core.errors import RejectedError, RunnerError
+from dropbox_runner.core.names import why_no_task
 from dropbox_runner.core.task import parse_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.store import MAX_TASK
@@ -30,6 +31,7 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE…", help
             bad += 1
             typer.echo(f"{file}: {error}", err=True)
         else:
-            typer.echo(f"{file}: fine")
+            reason = why_no_task(file.name)
+            typer.echo(f"{file}: fine" + (f", but it would not be taken as a task: {reason}" if reason else ""))
     if bad:
         raise typer.Exit(1)

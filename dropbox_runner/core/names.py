@@ -10,6 +10,7 @@ import re
 import unicodedata
 from enum import Enum, auto
 from pathlib import PurePosixPath
+from typing import assert_never
 
 from dropbox_runner.core.states import State
 
@@ -69,6 +70,25 @@ def kind_of(name: str) -> Kind:
     if _DRAFT.search(name) or _OURS.search(name) or name in _STATES:
         return Kind.LEFT_ALONE
     return Kind.TASK if PurePosixPath(name).suffix.lower() in TASK_SUFFIXES else Kind.LEFT_ALONE
+
+
+def why_no_task(name: str) -> str | None:
+    """Say why a file of this name is never taken as a task; None when it is."""
+    match kind_of(name):
+        case Kind.TASK:
+            return None
+        case Kind.CONFLICT:
+            return "it is the copy that a sync tool makes of a file that was changed on two sides"
+        case Kind.TEMPORARY:
+            return "its name is that of a temporary or hidden file"
+        case Kind.LEFT_ALONE if PurePosixPath(name).suffix.lower() not in TASK_SUFFIXES:
+            return f"its name must end in {', '.join(TASK_SUFFIXES)}"
+        case Kind.LEFT_ALONE if _DRAFT.search(name):
+            return "it is a draft; rename it to run it"
+        case Kind.LEFT_ALONE:
+            return "files of this name (README, STATUS, PAUSE, LICENSE, CHANGELOG) are left alone"
+        case other:
+            assert_never(other)
 
 
 def is_pause(name: str) -> bool:

@@ -165,12 +165,10 @@ def _blocked(seen: Seen, record: Record, desk: _Desk) -> None:
 
 
 def _pending(seen: Seen, record: Record, desk: _Desk) -> None:
-    if _is_beginning(seen):
-        return  # see _drops
+    if not seen.has_task:
+        return  # see _drops: its file may still be in the inbox
     if seen.cancel:
         desk.act(Cancel(seen.name, seen.state, _CANCELLED))
-    elif not seen.has_task:
-        desk.act(Cancel(seen.name, seen.state, "its file was taken back"))
     elif record.next is None:
         desk.act(Admit(seen.name))
 
@@ -189,14 +187,22 @@ def _drops(look: Look, desk: _Desk) -> None:
                 desk.act(TakeEdit(drop.file, held.name, held.state))
         else:
             desk.act(Take(drop.file, started or drop.task, begun=started is not None))
+    in_inbox = {readable(drop.file) for drop in look.drops}
     for seen in look.tasks:
-        if seen.name in beginnings.values() and _is_beginning(seen):
+        if desk.busy(seen.name) or not _lacks_its_file(seen):
+            continue
+        if seen.record is not None and seen.record.dropped.file not in in_inbox:
             # Its file is neither here nor in the inbox: somebody took the task back.
-            desk.act(Forget(seen.name) if seen.bare else Cancel(seen.name, seen.state, "its file was taken back"))
+            bare = _is_beginning(seen) and seen.bare
+            desk.act(Forget(seen.name) if bare else Cancel(seen.name, seen.state, "its file was taken back"))
+
+
+def _lacks_its_file(seen: Seen) -> bool:
+    return seen.state is State.PENDING and not seen.has_task
 
 
 def _is_beginning(seen: Seen) -> bool:
-    return seen.state is State.PENDING and not seen.has_task and seen.record is not None and not seen.record.runs
+    return _lacks_its_file(seen) and seen.record is not None and not seen.record.runs
 
 
 def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:

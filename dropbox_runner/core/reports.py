@@ -10,6 +10,7 @@ from dropbox_runner.core.states import Verdict
 
 _ADVICE = {
     Verdict.REJECTED: "Mend the file and drop it again; what you dropped lies beside this text, unchanged.",
+    Verdict.DUPLICATE: "If it is meant to run once more, move this folder to `pending/`.",
     Verdict.CANCELLED: "To go on after all, move this folder to `pending/`: claude continues in the same session.",
     Verdict.TIMED_OUT: (
         "Give it more time (`timeout:` in the task file), then move this folder to `pending/`: "

@@ -13,7 +13,11 @@ from dropbox_runner.core.durations import parse_duration
 
 PermissionMode = Literal["default", "manual", "acceptEdits", "plan", "dontAsk", "bypassPermissions", "auto"]
 
-Seconds = Annotated[float, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)]
+Seconds = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+    BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value),
+]
 """A duration as people write it (`90s`, `2h`), or a number of seconds when it comes from the command line."""
 
 

@@ -137,7 +137,7 @@ def _duration(value: Any) -> float:
     try:
         return parse_duration(value)
     except DurationError as error:
-        raise flaw(f"is no length of time: {error}", error.advice) from None
+        raise flaw(f"cannot be used: {error}", error.advice) from None
 
 
 def _moment(text: str) -> str:

@@ -7,8 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from dropbox_runner.core.errors import Problem, RefusedError, RejectedError
+from dropbox_runner.core.durations import DurationError
+from dropbox_runner.core.errors import RefusedError, RejectedError
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.yamltext import Document, read_yaml
 from dropbox_runner.folder import durable
@@ -26,8 +28,7 @@ def load_settings(path: Path | None = None, overrides: Mapping[str, object] | No
         return Settings.model_validate({**document.value, **given})
     except ValidationError as error:
         file = str(path or config_file())
-        problems = tuple(_problem(document, one["loc"], one["type"], one["msg"]) for one in error.errors())
-        raise RefusedError("\n".join(problem.render(file) for problem in problems)) from error
+        raise RefusedError("\n".join(_in_words(document, file, given, one) for one in error.errors())) from error
 
 
 def _document(path: Path | None) -> Document:
@@ -44,13 +45,15 @@ def _document(path: Path | None) -> Document:
         raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _problem(document: Document, loc: tuple[int | str, ...], kind: str, message: str) -> Problem:
-    name = str(loc[0]) if loc else ""
-    if kind == "extra_forbidden":
+def _in_words(document: Document, file: str, options: Mapping[str, object], error: ErrorDetails) -> str:
+    name = str(error["loc"][0]) if error["loc"] else ""
+    cause = error.get("ctx", {}).get("error")
+    text = str(cause) if cause is not None else error["msg"]
+    if name in options:
+        return f"--{name.replace('_', '-')}: {text}"
+    if error["type"] == "extra_forbidden":
         near = get_close_matches(name, Settings.model_fields, n=1)
         advice = f"did you mean `{near[0]}`?" if near else f"known settings: {', '.join(sorted(Settings.model_fields))}"
-        return document.problem((name,), f"unknown setting `{name}`", advice, key=True)
-    text = message.removeprefix("Value error, ")
-    if name not in document.value:
-        return Problem(f"{name}: {text}")
-    return document.problem((name,), f"{name}: {text}")
+        return document.problem((name,), f"unknown setting `{name}`", advice, key=True).render(file)
+    advice = cause.advice if isinstance(cause, DurationError) else ""
+    return document.problem((name,), f"{name}: {text}", advice).render(file)

@@ -97,9 +97,10 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
     except OSError as error:
         reason = "it is a symbolic link" if path.is_symlink() else (error.strerror or str(error))
         raise UnreadableError(f"{path.name} cannot be read: {reason}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnreadableError(f"{path.name} is not a plain file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UnreadableError(f"{path.name} is not a plain file")
         data = file.read(limit + 1)
     if len(data) > limit:
         raise UnreadableError(f"{path.name} is larger than {limit:,} bytes")

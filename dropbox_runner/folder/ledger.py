@@ -35,6 +35,14 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError:
+            # Broken by a full disk or a power cut: it is a convenience, and the daemon must start without.
+            path.replace(path.with_suffix(".broken"))
+            self._prepare()
+
+    def _prepare(self) -> None:
         with closing(self._open()) as base:
             base.executescript(_SCHEMA)
 

@@ -31,8 +31,11 @@ def this_machine(layout: Layout) -> Owner:
     """Return this installation as an owner; its id is made at the first call and kept."""
     file = state_home() / "machine-id"
     try:
-        known = durable.read(file).decode().strip()
+        known = durable.read(file).decode("ascii", "ignore").strip()
     except FileNotFoundError:
+        known = ""
+    if not known:
+        # Two machines whose file was emptied would take each other for themselves.
         known = uuid.uuid4().hex
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         durable.write(file, f"{known}\n".encode())

@@ -6,6 +6,7 @@ say how.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
@@ -217,6 +218,8 @@ class Store:
     def forget(self, name: str) -> None:
         """Remove the beginning of a task whose file was taken back; refuses if there is anything of a person in it."""
         folder = self.task(State.PENDING, name)
+        if any(path.name != RECORD for path in folder.path.iterdir()):
+            raise OSError(errno.ENOTEMPTY, "the folder is not empty", str(folder.path))
         durable.remove(folder.path / RECORD)
         folder.path.rmdir()
 

@@ -225,7 +225,7 @@ SLIPS = {
     "a duration without a unit": (
         "instructions: x\ntimeout: 90",
         """
-        t.yaml:2:10: `timeout` is no length of time: `90` has no unit
+        t.yaml:2:10: `timeout` cannot be used: `90` has no unit
             timeout: 90
                      ^
           → say `90m` for minutes or `90s` for seconds
@@ -358,7 +358,7 @@ yyy: 2
 """
     assert messages(text) == [
         "t.yaml:1:7: `done` must be true or false, not `perhaps`",
-        "t.yaml:2:10: `timeout` is no length of time: `soon` is not a length of time",
+        "t.yaml:2:10: `timeout` cannot be used: `soon` is not a length of time",
         "t.yaml:3:19: `instructions` is cut off at the `#`: outside quotes, ` #` begins a comment",
         "t.yaml:4:10: `retries` must be a whole number from 0 to 10, not `11`",
         "t.yaml:5:16: `skip_planning` must be true or false, not `maybe`",
@@ -380,7 +380,7 @@ yyy: 2
         ("max_budget_usd: 0", "`max_budget_usd` must be an amount above 0, not `0`"),
         ("max_budget_usd: nan", "`max_budget_usd` must be an amount above 0, not `nan`"),
         ("max_budget_usd: .inf", "`max_budget_usd` must be an amount above 0, not `.inf`"),
-        ("timeout: 0s", "`timeout` is no length of time: the length of time must be more than nothing"),
+        ("timeout: 0s", "`timeout` cannot be used: the length of time must be more than nothing"),
         ("timeout: {a: b}", "`timeout` is no length of time, but a set of fields"),
         ("working_dir: |\n  a\n  b", "`working_dir` must be one line, without tabs"),
         ('model: "a\\tb"', "`model` must be one line, without tabs"),
@@ -444,7 +444,7 @@ def test_text_is_taken_as_it_is() -> None:
                 zz: 1
                 ^
               → {ALL_FIELDS}
-            t.md:4:10: `timeout` is no length of time: `5` has no unit
+            t.md:4:10: `timeout` cannot be used: `5` has no unit
                 timeout: 5
                          ^
               → say `5m` for minutes or `5s` for seconds

@@ -42,7 +42,7 @@ broken: pending → failed
 failed/broken/error.md:
 broken.yaml:3:1: there is no field `workingdir`
 → did you mean `working_dir`?
-broken.yaml:4:10: `timeout` is no length of time: `30` has no unit
+broken.yaml:4:10: `timeout` cannot be used: `30` has no unit
 4. A task with a question
 choose-database: pending → running
 choose-database: running → blocked
@@ -364,7 +364,7 @@ def test_broken_is_refused_with_both_its_mistakes() -> None:
         "    workingdir: ~/Pictures\n"
         "    ^\n"
         "  → did you mean `working_dir`?\n"
-        "broken.yaml:4:10: `timeout` is no length of time: `30` has no unit\n"
+        "broken.yaml:4:10: `timeout` cannot be used: `30` has no unit\n"
         "    timeout: 30\n"
         "             ^\n"
         "  → say `30m` for minutes or `30s` for seconds"
