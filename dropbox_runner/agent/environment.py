@@ -24,11 +24,14 @@ _PASSED: Final = (
     # permissions as root.
     "IS_SANDBOX",
 )
-_OUTER_CLAUDE: Final = (
+_NEVER: Final = (
+    *("NOTIFY_SOCKET", "LISTEN_*", "WATCHDOG_*", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID"),
+    *("CLAUDECODE", "AI_AGENT"),
     *("CLAUDE_CODE_SESSION_ID", "CLAUDE_CODE_CHILD_*", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_EXECPATH"),
     *("CLAUDE_CODE_MESSAGING_*", "CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"),
 )
-"""The marks of a claude that the daemon itself may have been started from: they are not configuration."""
+"""What is meant for the daemon alone: the marks of systemd, and of a claude that it may have been started from. An agent
+with NOTIFY_SOCKET could tell systemd that the daemon is well. Settings cannot let these through either."""
 
 
 def agent_environment(
@@ -44,7 +47,7 @@ def agent_environment(
         name: value
         for name, value in own.items()
         if any(fnmatchcase(name, pattern) for pattern in patterns)
-        and not any(fnmatchcase(name, pattern) for pattern in _OUTER_CLAUDE)
+        and not any(fnmatchcase(name, pattern) for pattern in _NEVER)
     }
     kept.setdefault("PATH", os.defpath)
     kept["PATH"] = f"{commands}{os.pathsep}{kept['PATH']}"
