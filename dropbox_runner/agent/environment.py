@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -30,17 +31,33 @@ _NEVER: Final = (
     *("CLAUDE_CODE_SESSION_ID", "CLAUDE_CODE_CHILD_*", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_EXECPATH"),
     *("CLAUDE_CODE_MESSAGING_*", "CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"),
 )
-"""What is meant for the daemon alone: the marks of systemd, and of a claude that it may have been started from. An agent
-with NOTIFY_SOCKET could tell systemd that the daemon is well. Settings cannot let these through either."""
+"""The marks of systemd, and of a claude that the daemon may have been started from: meant for the daemon alone.
+
+An agent with NOTIFY_SOCKET could tell systemd that the daemon is well. Settings cannot let these through either.
+"""
+
+
+SHELL_SETUP: Final = "CLAUDE_ENV_FILE"
+"""claude runs this file before every command of its shell (measured on claude 2.1.330)."""
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Where the agents find what we have put there for them."""
+
+    folder: Path
+    """Holds the command `dropbox-runner` and nothing else."""
+    shell_setup: Path
+    """Makes it known to shells that have lost their PATH."""
 
 
 def agent_environment(
-    own: Mapping[str, str], passed: Iterable[str], marks: Mapping[str, str], api_retries: int, commands: Path
+    own: Mapping[str, str], passed: Iterable[str], marks: Mapping[str, str], api_retries: int, commands: Commands
 ) -> dict[str, str]:
     """Return the whole environment of a run.
 
-    `own` is the daemon's environment, `passed` what the settings let through, `commands` the folder that holds our
-    command. It goes in front of PATH and holds nothing else, so the agent finds it and nothing is shadowed.
+    `own` is the daemon's environment, `passed` what the settings let through. The folder of our command goes in front
+    of PATH; it holds nothing else, so the agent finds it and nothing is shadowed.
     """
     patterns = (*_PASSED, *passed)
     kept = {
@@ -50,11 +67,28 @@ def agent_environment(
         and not any(fnmatchcase(name, pattern) for pattern in _NEVER)
     }
     kept.setdefault("PATH", os.defpath)
-    kept["PATH"] = f"{commands}{os.pathsep}{kept['PATH']}"
+    kept["PATH"] = f"{commands.folder}{os.pathsep}{kept['PATH']}"
+    kept[SHELL_SETUP] = str(commands.shell_setup)
     kept.setdefault("CLAUDE_CODE_MAX_RETRIES", str(api_retries))
     # Else a command in the background keeps claude alive after its result, and runs on with nobody to see it.
     kept["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] = "1"
     return kept | dict(marks)
+
+
+def shell_setup_script(command: Path, own: Mapping[str, str]) -> str:
+    """Return what makes our command known whatever has become of PATH.
+
+    PATH alone is not enough: claude's settings may set another one, and where the user's ~/.bashrc ends the shell,
+    claude falls back on a login shell with that of the system. An agent that cannot ask would end its task as done.
+    """
+    earlier = own.get(SHELL_SETUP, "")
+    lines = [
+        f"[ -r {shlex.quote(earlier)} ] && . {shlex.quote(earlier)}" if earlier else "",
+        f"unalias {command.name} 2>/dev/null",
+        f'{command.name}() {{ {shlex.quote(str(command))} "$@"; }}',
+        f'export PATH={shlex.quote(str(command.parent))}:"$PATH"',
+    ]
+    return "\n".join(line for line in lines if line) + "\n"
 
 
 def command_script() -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dropbox_runner.agent.environment import command_script
+from dropbox_runner.agent.environment import Commands, command_script, shell_setup_script
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.core.durations import parse_duration
@@ -25,7 +25,7 @@ from dropbox_runner.daemon.service import Service
 from dropbox_runner.daemon.watcher import Watcher
 from dropbox_runner.folder import durable, owner
 from dropbox_runner.folder.config import load_settings
-from dropbox_runner.folder.layout import Layout, local_state, state_home
+from dropbox_runner.folder.layout import Layout, local_state
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
 
@@ -88,7 +88,7 @@ def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, 
     local = local_state(layout)
     bell = Doorbell()
     watcher = Watcher(bell) if watch else None
-    commands = _commands()
+    commands = _commands(local)
     ledger = Ledger(local / "ledger.sqlite")
     notice = Notice(local / "notice.json")
     service = Service(layout, settings, ledger, commands, notice, watcher=watcher, bell=bell)
@@ -118,13 +118,14 @@ def _listen(service: Service) -> list[int]:
     return received
 
 
-def _commands() -> Path:
-    folder = state_home() / "bin"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    script = folder / "dropbox-runner"
-    durable.write(script, command_script().encode())
-    script.chmod(0o700)
-    return folder
+def _commands(local: Path) -> Commands:
+    commands = Commands(local / "bin", local / "shell-setup.sh")
+    commands.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    script = commands.folder / "dropbox-runner"
+    # Replaced in one step: agents that outlived the last daemon may be calling it right now.
+    durable.write(script, command_script().encode(), mode=0o700)
+    durable.write(commands.shell_setup, shell_setup_script(script, os.environ).encode())
+    return commands
 
 
 def _in_words(settings: Settings, *, watch: bool) -> str:

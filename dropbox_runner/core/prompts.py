@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dropbox_runner.core.record import Why
 
 PREAMBLE = """\
@@ -15,6 +17,8 @@ comes as your next message, in this same session. Where that command cannot be f
 {"text": "your question", "options": ["first choice", "second choice"]} to the file named by
 $DROPBOX_RUNNER_QUESTION_FILE and end your turn. Do not ask in your final message only: it ends the task.
 When you are done, end with a short report of what you did; it is what the person reads."""
+
+_READ_IN = re.compile(r"(?<!\S)@")
 
 SAFE_ASK_RULE = "Bash(dropbox-runner ask *)"
 """Lets exactly our own command through in every permission mode (measured on claude 2.1.330)."""
@@ -74,4 +78,9 @@ def with_late_words(prompt: str, texts: tuple[str, ...]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
+    """Quote what claude or a program has said.
+
+    claude reads the file behind every `@path` in a prompt, past its permissions (measured on claude 2.1.330). In what
+    the person wrote that is meant; a text of claude's own must not get at files that way by being quoted back to it.
+    """
+    return "\n".join(f"> {line}".rstrip() for line in _READ_IN.sub(r"\\@", text.strip()).splitlines())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
+from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import Problem, RejectedError
@@ -32,8 +32,7 @@ class Desk:
     agents: Agents
     ledger: Ledger
     settings: Settings
-    commands: Path
-    """The folder with our command for the agents' PATH."""
+    commands: Commands
     now: Now
     failures: list[str]
     """Tasks that went to failed/ while this daemon ran."""

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, assert_never
 
+from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents, boot_id
 from dropbox_runner.core import actions
 from dropbox_runner.core.actions import Action
@@ -63,7 +63,7 @@ class Service:
         layout: Layout,
         settings: Settings,
         ledger: Ledger,
-        commands: Path,
+        commands: Commands,
         notice: Notice,
         *,
         watcher: Watcher | None,

@@ -23,14 +23,14 @@ class UnreadableError(RunnerError):
     """Something under a name that we want to read is not a plain, readable, reasonably small file."""
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Put a whole file in place, or leave what was there. Replaces a file of ours; never use it on a person's."""
     temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # Made, never found: a left-over of a crash with this name is somebody else's half, so it goes first.
     with contextlib.suppress(FileNotFoundError):
         temp.unlink()
     try:
-        _write_new(temp, data)
+        _write_new(temp, data, mode)
         temp.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -39,8 +39,8 @@ def write(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-def _write_new(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
