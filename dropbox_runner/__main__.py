@@ -26,6 +26,11 @@ def main() -> int:
         # `dropbox-runner status | head`: nobody is left to tell. Keep Python from complaining when it flushes.
         sys.stdout = None
         return 1
+    except OSError as error:
+        sys.stderr.write(
+            f"dropbox-runner: {error.strerror or error}{f': {error.filename}' if error.filename else ''}\n"
+        )
+        return 1
     except Exception:  # noqa: BLE001 - the last resort; everything expected has a class of its own
         traceback.print_exc()
         sys.stderr.write("dropbox-runner: this is a bug in dropbox-runner; please report it with the lines above.\n")

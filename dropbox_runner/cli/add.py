@@ -11,7 +11,7 @@ import typer
 
 from dropbox_runner.cli.common import FolderOption, deliver, inbox
 from dropbox_runner.core.errors import RejectedError, RunnerError, UsageError
-from dropbox_runner.core.names import why_no_task
+from dropbox_runner.core.names import TASK_SUFFIXES, folder_name, why_no_task
 from dropbox_runner.core.task import parse_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
@@ -31,6 +31,9 @@ def add(
     layout = inbox(folder)
     given = what or [sys.stdin.read()]
     files = [Path(one) for one in given if _is_file(one)]
+    if not files and len(given) == 1 and _looks_like_a_file(given[0]):
+        # Else claude would be paid for making sense of a misspelt file name.
+        raise UsageError(f"there is no file {given[0]}")
     if files and len(files) != len(given):
         missing = next(one for one in given if not _is_file(one))
         raise UsageError(f"there is no file {missing} (and a text cannot be mixed with files).")
@@ -39,7 +42,15 @@ def add(
             _add(layout, file.name, durable.read(file, MAX_TASK))
     else:
         text = " ".join(given)
-        _add(layout, f"{name or _name_for(text)}.txt", f"{text.rstrip()}\n".encode("utf-8", "replace"))
+        _add(
+            layout,
+            f"{folder_name(f'{name}.txt') if name else _name_for(text)}.txt",
+            f"{text.rstrip()}\n".encode("utf-8", "replace"),
+        )
+
+
+def _looks_like_a_file(text: str) -> bool:
+    return not re.search(r"\s", text) and text.lower().endswith(TASK_SUFFIXES)
 
 
 def _is_file(text: str) -> bool:

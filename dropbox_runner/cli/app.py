@@ -28,7 +28,7 @@ COMMANDS: Final = {
 def run(arguments: list[str]) -> NoReturn:
     """Run one command; ends in SystemExit with its exit code, or in a RunnerError."""
     wanted = arguments[0] if arguments and arguments[0] in COMMANDS else None
-    raise SystemExit(_application(wanted)(arguments))
+    raise SystemExit(_application(wanted)(arguments, prog_name="dropbox-runner"))
 
 
 def _application(wanted: str | None) -> typer.Typer:
@@ -48,9 +48,12 @@ def _application(wanted: str | None) -> typer.Typer:
 
 
 def _version(
-    *, version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version)] = False
 ) -> None:
     """Drop a task file into a folder; claude works on it, asks by leaving a file, and goes on when you answer."""
+
+
+def _print_version(*, version: bool) -> None:
     if version:
         from dropbox_runner import __version__  # noqa: PLC0415 - only wanted here
 

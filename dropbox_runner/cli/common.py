@@ -19,12 +19,18 @@ from dropbox_runner.folder.store import TaskFolder
 FolderOption = Annotated[
     Path | None,
     typer.Option(
-        "--folder", "-f", metavar="DIR", help="The inbox. Left out: the one you are in, or that of the settings."
+        "--folder",
+        "-f",
+        metavar="DIR",
+        readable=False,
+        help="The inbox. Left out: the one you are in, or that of the settings.",
     ),
 ]
 FolderArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[DIR]", help="The inbox. Left out: the one you are in, or that of the settings."),
+    typer.Argument(
+        metavar="[DIR]", readable=False, help="The inbox. Left out: the one you are in, or that of the settings."
+    ),
 ]
 
 

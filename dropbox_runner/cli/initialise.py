@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.task import task_schema
 from dropbox_runner.folder import durable, owner
 from dropbox_runner.folder.config import load_settings
@@ -23,12 +24,14 @@ instructions: |
 
 
 def initialise(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to be watched.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="The folder to be watched.")],
     *,
     take_over: Annotated[bool, typer.Option("--take-over", help="From now on this machine runs the folder.")] = False,
 ) -> None:
     """Make DIR into an inbox, or complete it; nothing that is there is touched."""
     layout = Layout.of(folder)
+    if layout.root.exists() and not layout.root.is_dir():
+        raise RunnerError(f"{layout.root} is a file, and cannot be made an inbox.")
     layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     owner.claim(layout, take_over=take_over)
     Store(layout).make()

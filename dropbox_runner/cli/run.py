@@ -14,7 +14,6 @@ import typer
 from dropbox_runner.agent.environment import Commands, command_script, shell_setup_script
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.cli.common import FolderArgument, inbox
-from dropbox_runner.core.durations import parse_duration
 from dropbox_runner.core.errors import RefusedError
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.daemon import logs
@@ -42,7 +41,7 @@ def run(
     max_parallel: Annotated[int | None, typer.Option(metavar="N", help="How many agents at a time.")] = None,
     poll: Annotated[str | None, typer.Option(metavar="S", help="Look every S seconds, without a watcher.")] = None,
     settle: Annotated[str | None, typer.Option(metavar="S", help="How long a file must have been quiet.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="The settings file.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="The settings file.")] = None,
     take_over: Annotated[bool, typer.Option("--take-over", help="From now on this machine runs the folder.")] = False,
     allow_root: Annotated[bool, typer.Option("--allow-root", help="Run as root (for containers and tests).")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
@@ -51,15 +50,10 @@ def run(
     if os.geteuid() == 0 and not allow_root:
         raise RefusedError("every task would run as root. Start it as a user, or say --allow-root if that is meant.")
     logs.set_up(verbose=verbose)
-    settle_for = _seconds(settle)
-    overrides = {
-        "claude": claude,
-        "max_parallel": max_parallel,
-        "poll": _seconds(poll),
-        "settle": settle_for,
-        "answer_settle": settle_for,
-    }
+    overrides = {"claude": claude, "max_parallel": max_parallel, "poll": _seconds(poll), "settle": _seconds(settle)}
     settings = load_settings(config, overrides)
+    if settle is not None:
+        settings = settings.model_copy(update={"answer_settle": settings.settle})
     layout = inbox(folder, settings.folder)
     lock = FolderLock(local_state(layout) / "lock", layout.root)
     try:
@@ -70,14 +64,12 @@ def run(
         raise typer.Exit(code)
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(text: str | None) -> str | float | None:
     # On the command line a bare number is the natural way; in a file it would leave a reader guessing.
-    if text is None:
-        return None
     try:
-        return float(text)
+        return float(text) if text is not None else None
     except ValueError:
-        return parse_duration(text)
+        return text
 
 
 def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, watch: bool) -> int:

@@ -15,7 +15,7 @@ from dropbox_runner.folder.store import MAX_TASK
 from dropbox_runner.folder.taskpaths import check_paths
 
 
-def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Task files.")]) -> None:
+def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE…", readable=False, help="Task files.")]) -> None:
     """Check task files: the same reader and the same messages as in the daemon."""
     bad = 0
     for file in files:

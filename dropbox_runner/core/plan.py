@@ -91,6 +91,13 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
 
 
 def _one_task(seen: Seen, now: Now, limits: Limits, desk: _Desk) -> None:
+    if seen.unreadable:
+        desk.wait(seen.name, Wait(seen.unreadable, notable=True))
+        return
+    if seen.record is None and seen.state is State.PENDING and seen.bare:
+        # The daemon died before it had written the record; the file is still in the inbox, or was taken back.
+        desk.act(Forget(seen.name))
+        return
     if seen.record is None:
         desk.act(PutAside(seen.name, seen.state, seen.trouble))
         return
@@ -198,7 +205,7 @@ def _drops(look: Look, desk: _Desk) -> None:
 
 
 def _lacks_its_file(seen: Seen) -> bool:
-    return seen.state is State.PENDING and not seen.has_task
+    return seen.state is State.PENDING and not seen.has_task and not seen.unreadable
 
 
 def _is_beginning(seen: Seen) -> bool:
@@ -227,7 +234,9 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
 
 
 def _may_start(seen: Seen, record: Record) -> bool:
-    return seen.state is State.PENDING and seen.has_task and not seen.cancel and record.next is not None
+    if seen.unreadable or seen.cancel or not seen.has_task:
+        return False
+    return seen.state is State.PENDING and record.next is not None
 
 
 def _rank(seen: Seen, record: Record) -> tuple[int, str, str]:

@@ -29,6 +29,8 @@ class Seen:
     record: Record | None
     """None: there is none that can be read; `trouble` says why."""
     trouble: str = ""
+    unreadable: str = ""
+    """Why its folder cannot be read just now, if it cannot: then nothing is done about it."""
     has_task: bool = True
     """Whether the task's file is there: the move that brings it is the last step of taking it."""
     bare: bool = False

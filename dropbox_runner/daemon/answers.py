@@ -37,6 +37,9 @@ def take_answer(desk: Desk, action: TakeAnswer) -> None:
 def cancel(desk: Desk, action: Cancel) -> None:
     """End a task that is not running."""
     folder = desk.store.task(action.state, action.name)
+    if folder.task_file is None:
+        # It was taken back, so it may be dropped again as it is.
+        desk.ledger.forget(folder.record().id)
     _end(desk, folder, action.state, action.reason)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from datetime import datetime
 
-from dropbox_runner.core.actions import Admit, PutAside, Take, TakeEdit
-from dropbox_runner.core.errors import RejectedError
+from dropbox_runner.core.actions import Admit, Forget, PutAside, Take, TakeEdit
+from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.record import Next, Record, Why
 from dropbox_runner.core.states import State, Verdict
@@ -63,6 +64,15 @@ def take_edit(desk: Desk, action: TakeEdit) -> None:
         changed = changed.but(next=Next(why=Why.EDITED, round=record.rounds + 1), rounds=record.rounds + 1)
     desk.store.take_edit(action.file, folder, changed.with_event(desk.now.stamp(), "edited"))
     log.info("%s: %s (edited: %s)", folder.name, action.state, action.file)
+
+
+def forget(desk: Desk, action: Forget) -> None:
+    """Remove what is left of a task whose file was taken back. The same file may be dropped again."""
+    folder = desk.store.task(State.PENDING, action.name)
+    with suppress(OSError, RunnerError):
+        desk.ledger.forget(folder.record().id)
+    desk.store.forget(action.name)
+    log.info("%s: its file was taken back", action.name)
 
 
 def admit(desk: Desk, action: Admit) -> None:

@@ -18,8 +18,9 @@ from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import QUESTION, RECORD, Layout
+from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.scan import Found, Scanner
+from dropbox_runner.folder.store import is_bare
 
 
 class Looker:
@@ -58,8 +59,9 @@ class Looker:
             state=found.state,
             record=found.record,
             trouble=found.trouble,
+            unreadable=found.unreadable,
             has_task=found.task_file is not None,
-            bare=found.files == {RECORD},
+            bare=is_bare(found.files),
             cancel=found.cancel,
             alive=run is not None and _is_alive(run),
             supervised=run is not None and self._agents.watches(run.id),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 import uuid
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from dropbox_runner.daemon.prompting import prompt_for, question_text
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
 from dropbox_runner.folder.store import TaskFolder
+
+_DEATH_TAKES = 1.0
+"""Seconds until a killed process is gone, unless it hangs in the kernel."""
 
 
 def start(desk: Desk, action: Start) -> None:
@@ -164,6 +168,12 @@ def kill(desk: Desk, action: Kill) -> None:
     grace = format_duration(desk.settings.stop_grace)
     log.warning("%s: run %d did not end within %s; killing it", action.name, action.run.number, grace)
     _signal(action.run, signal.SIGKILL)
+    process = action.run.process
+    deadline = time.monotonic() + _DEATH_TAKES
+    while process is not None and processes.is_alive(process):
+        if time.monotonic() > deadline:
+            raise RunnerError(f"process {process.pid} does not die; it may be waiting for a disk or a network")
+        time.sleep(0.01)
 
 
 def _signal(run: Run, number: signal.Signals) -> None:

@@ -168,6 +168,9 @@ class Service:
         return min([self._poll, *(max(0.0, moment - now) for moment in times)])
 
     def _without_refused(self, planned: Plan, now: Now) -> Plan:
+        keys = {_key(one) for one in planned.actions}
+        # What is no longer to be done is not waited for: its task was moved, deleted, or went another way.
+        self._refused = {key: one for key, one in self._refused.items() if key in keys}
         later = {key: one for key, one in self._refused.items() if now.steady < one.again_at}
         actions_now = tuple(one for one in planned.actions if _key(one) not in later)
         waits = tuple(Waiting(one.name, Wait(f"{one.reason}; trying again", one.again_at)) for one in later.values())
@@ -199,7 +202,7 @@ def _perform(action: Action, desk: Desk) -> None:
         case actions.TakeEdit():
             intake.take_edit(desk, action)
         case actions.Forget():
-            desk.store.forget(action.name)
+            intake.forget(desk, action)
         case actions.Admit():
             intake.admit(desk, action)
         case actions.PutAside():

@@ -8,6 +8,7 @@ without both parents' fsync btrfs shows a moved file in both places.)
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 
 from dropbox_runner.core.errors import RunnerError
 
+_HALF: Final = ".tmp"
 MAX_READ: Final = 16 * 1024 * 1024
 """Bytes; more than this is never a text that somebody wrote."""
 
@@ -22,10 +24,15 @@ MAX_READ: Final = 16 * 1024 * 1024
 class UnreadableError(RunnerError):
     """Something under a name that we want to read is not a plain, readable, reasonably small file."""
 
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+        """Whether the system refused it (no permission, a bad disk): the file itself may be as it must be."""
+
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Put a whole file in place, or leave what was there. Replaces a file of ours; never use it on a person's."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temp = path.with_name(f".{path.name}.{os.getpid()}{_HALF}")
     # Made, never found: a left-over of a crash with this name is somebody else's half, so it goes first.
     with contextlib.suppress(FileNotFoundError):
         temp.unlink()
@@ -37,6 +44,11 @@ def write(path: Path, data: bytes, mode: int = 0o600) -> None:
             temp.unlink()
         raise
     sync_directory(path.parent)
+
+
+def is_half_of(name: str, whole: str) -> bool:
+    """Say whether a name is that of a temp file of ours, left over by a crash."""
+    return name.startswith(f".{whole}.") and name.endswith(_HALF)
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
@@ -95,8 +107,9 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        reason = "it is a symbolic link" if path.is_symlink() else (error.strerror or str(error))
-        raise UnreadableError(f"{path.name} cannot be read: {reason}") from error
+        link = error.errno == errno.ELOOP
+        reason = "it is a symbolic link" if link else (error.strerror or str(error))
+        raise UnreadableError(f"{path.name} cannot be read: {reason}", passing=not link) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UnreadableError(f"{path.name} is not a plain file")

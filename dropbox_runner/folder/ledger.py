@@ -62,6 +62,11 @@ class Ledger:
             row = (dropped.file, dropped.sha256, dropped.mtime_ns, task_id, at)
             base.execute("INSERT OR IGNORE INTO taken VALUES (?, ?, ?, ?, ?)", row)
 
+    def forget(self, task_id: str) -> None:
+        """Forget the files of a task that was taken back."""
+        with closing(self._open()) as base, base:
+            base.execute("DELETE FROM taken WHERE task_id = ?", (task_id,))
+
     def note_run(self, task: str, run: Run) -> None:
         """Remember what a run cost. Noting it twice counts it once."""
         with closing(self._open()) as base, base:

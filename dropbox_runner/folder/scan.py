@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,8 @@ class Found:
     record: Record | None
     trouble: str
     files: frozenset[str]
+    unreadable: str = ""
+    """Why its folder cannot be read just now, if it cannot."""
 
     @property
     def task_file(self) -> str | None:
@@ -68,7 +70,7 @@ class Scanner:
         for state in LIVE:
             for entry in self._folders(state):
                 with suppress(FileNotFoundError):  # moved or deleted by hand between the listing and the reading
-                    kept[state, entry.name] = self._one(state, entry)
+                    kept[state, entry.name] = self._one_or_why_not(state, entry)
         self._kept = kept
         return tuple(one.found for one in kept.values())
 
@@ -85,6 +87,17 @@ class Scanner:
     def _folders(self, state: State) -> Iterator[os.DirEntry[str]]:
         with os.scandir(self._layout.state(state)) as entries:
             yield from (one for one in entries if not one.name.startswith(".") and _is_folder(one))
+
+    def _one_or_why_not(self, state: State, entry: os.DirEntry[str]) -> _Kept:
+        try:
+            return self._one(state, entry)
+        except FileNotFoundError:
+            raise
+        except (OSError, durable.UnreadableError) as error:
+            # The trouble of one folder must not hide the others. What was known of it still holds, as far as we know.
+            before = self._kept.get((state, entry.name))
+            known = before.found if before is not None else Found(entry.name, state, None, "", frozenset())
+            return _Kept((0, 0), 0.0, replace(known, unreadable=f"it cannot be read: {error}"))
 
     def _one(self, state: State, entry: os.DirEntry[str]) -> _Kept:
         seen = entry.stat(follow_symlinks=False)
@@ -106,5 +119,7 @@ def _read(folder: Path, state: State) -> Found:
     except FileNotFoundError:
         return Found(folder.name, state, None, f"{state}/{folder.name} holds no {RECORD}", files)
     except (RecordError, durable.UnreadableError) as error:
+        if isinstance(error, durable.UnreadableError) and error.passing:
+            raise
         return Found(folder.name, state, None, str(error), files)
     return Found(folder.name, state, record, "", files)

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -218,9 +218,11 @@ class Store:
     def forget(self, name: str) -> None:
         """Remove the beginning of a task whose file was taken back; refuses if there is anything of a person in it."""
         folder = self.task(State.PENDING, name)
-        if any(path.name != RECORD for path in folder.path.iterdir()):
+        paths = list(folder.path.iterdir())
+        if not is_bare(path.name for path in paths):
             raise OSError(errno.ENOTEMPTY, "the folder is not empty", str(folder.path))
-        durable.remove(folder.path / RECORD)
+        for path in paths:
+            durable.remove(path)
         folder.path.rmdir()
 
     def move(self, name: str, source: State, target: State) -> TaskFolder:
@@ -230,6 +232,11 @@ class Store:
             wanted = self.task(target, self.free_name(name))
         durable.move(self.layout.task(source, name), wanted.path)
         return wanted
+
+
+def is_bare(names: Iterable[str]) -> bool:
+    """Say whether a task's folder holds nothing but our record, or the half of one that a crash has left."""
+    return all(name == RECORD or durable.is_half_of(name, RECORD) for name in names)
 
 
 def _task_name(file: str) -> str:
