@@ -1,0 +1,149 @@
+"""Which names mean something: the table of files.md, and what a task's folder may be called."""
+
+from __future__ import annotations
+
+import os
+import string
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dropbox_runner.core.names import Kind, folder_name, is_pause, kind_of, numbered, printable
+
+TEMPORARY = {
+    "Syncthing": [".syncthing.fix.yaml.tmp", "~syncthing~fix.yaml.tmp", f".syncthing.{'0af9' * 16}.tmp", ".stfolder"],
+    "rsync": [".fix.yaml.Ab3dEf", ".~tmp~"],
+    "rclone": ["fix.yaml.aB3dE6gH.partial"],
+    "Unison": [".unison.fix.yaml.1234.unison.tmp"],
+    "Nextcloud": [".fix.yaml.~1a2b", "fix.yaml.part", "fix.yaml.filepart"],
+    "Dropbox": [".dropbox", ".dropbox.attr"],
+    "iCloud": [".fix.yaml.icloud"],
+    "Resilio": ["fix.yaml.!sync", "fix.yaml.bts"],
+    "browsers": ["fix.yaml.crdownload", "fix.yaml.download", "fix.yaml.opdownload", "fix.md.part"],
+    "macOS": [".DS_Store", "._fix.yaml", "Icon\r"],
+    "Windows": ["Thumbs.db", "desktop.ini", "fix.yaml:Zone.Identifier", "~$fix.md", "~fix.tmp"],
+    "vim": ["fix.yaml~", ".fix.yaml.swp", ".fix.yaml.swx", "4913"],
+    "emacs": ["#fix.yaml#", ".#fix.yaml", "fix.yaml~"],
+    "sed -i": ["sedA1b2C3"],
+    "JetBrains": ["fix.yaml___jb_tmp___", "fix.yaml___jb_old___"],
+    "GNOME": [".goutputstream-A1B2C3"],
+    "LibreOffice": [".~lock.fix.md#"],
+    "Kate": [".fix.yaml.kate-swp", "fix.yaml.kate-swp"],
+    "backups": ["fix.yaml.bak", "fix.yaml.orig", "fix.yaml.rej", "fix.yaml.old", "FIX.YAML.TMP"],
+    "NFS and FUSE": [".nfs00000000000123", ".fuse_hidden000001"],
+}
+CONFLICT = {
+    "Syncthing": ["fix.sync-conflict-20261122-063840-2BBAXIU.yaml", "fix.sync-conflict-20261122-063840.yaml"],
+    "Nextcloud": ["fix (conflicted copy 2026-01-01 120000).yaml", "fix (conflicted copy bob 2026-01-01 120000).yaml"],
+    "ownCloud": ["fix_conflict-20260101-120000.yaml"],
+    "Dropbox": ["fix (Bob's conflicted copy 2026-01-01).yaml"],
+    "Seafile": ["fix (SFConflict bob@example.org 2026-01-01-12-00-00).yaml"],
+    "Resilio": ["fix.Conflict.yaml"],
+    "rclone bisync": ["fix.yaml.conflict1"],
+    "OneDrive": ["fix-laptop-safeBackup-0001.yaml"],
+}
+LEFT_ALONE = {
+    "drafts": ["fix.draft.yaml", "fix.DRAFT.md", "fix.draft"],
+    "ours and readmes": ["README.md", "readme.txt", "README", "STATUS.md", "status.html", "PAUSE", "PAUSE.txt"],
+    "other kinds of file": ["photo.jpg", "notes", "data.json", "archive.tar.gz", "yaml"],
+    "our own folders": ["pending", "running", "blocked", "done", "failed"],
+}
+TASKS = [
+    *("fix.yaml", "fix.yml", "fix.md", "fix.markdown", "fix.txt", "FIX.YAML", "Fix Login.Md", "übung.yaml"),
+    # Near misses: words that begin like ours, a draft of something, a conflict as the subject.
+    *("statuses.yaml", "readmeless.md", "resolve conflict.md", "draft.yaml", "pauses.yaml", "done.yaml", "tmp.yaml"),
+    *("v1.2.yaml", "a.b.c.md", "-rf.yaml", "%s.yaml", "'quoted'.yaml", "sedA1b2C3.yaml"),
+]
+
+
+def rows(table: dict[str, list[str]]) -> list[object]:
+    return [pytest.param(name, id=f"{program}: {name!r}") for program, names in table.items() for name in names]
+
+
+@pytest.mark.parametrize("name", rows(TEMPORARY))
+def test_a_programs_own_file_is_no_task(name: str) -> None:
+    assert kind_of(name) is Kind.TEMPORARY
+
+
+@pytest.mark.parametrize("name", rows(CONFLICT))
+def test_a_conflict_copy_is_reported_and_never_run(name: str) -> None:
+    assert kind_of(name) is Kind.CONFLICT
+
+
+@pytest.mark.parametrize("name", rows(LEFT_ALONE))
+def test_what_is_none_of_our_business_is_left_alone(name: str) -> None:
+    assert kind_of(name) is Kind.LEFT_ALONE
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_a_task(name: str) -> None:
+    assert kind_of(name) is Kind.TASK
+
+
+@pytest.mark.parametrize(
+    ("name", "pauses"),
+    [("PAUSE", True), ("PAUSE.txt", True), ("PAUSE.md", True), ("pause", False), ("PAUSED", False), ("x.PAUSE", False)],
+)
+def test_the_file_that_pauses(name: str, *, pauses: bool) -> None:
+    assert is_pause(name) is pauses
+
+
+@pytest.mark.parametrize(
+    ("file", "folder"),
+    [
+        ("fix-login.yaml", "fix-login"),
+        ("fix login.yaml", "fix-login"),
+        ("Fix  Login!!.md", "Fix-Login"),
+        ("v1.2.yaml", "v1.2"),
+        ("übung.yaml", "übung"),
+        ("u\u0308bung.yaml", "übung"),
+        ("日本語.txt", "日本語"),
+        ("-rf.yaml", "rf"),
+        (".yaml", "yaml"),
+        ("$(reboot).yaml", "reboot"),
+        ("a\nb\x1b[31m.yaml", "a-b-31m"),
+        ("../../etc/passwd.yaml", "passwd"),
+        ("\udcff.yaml", "task"),
+        ("!!!.yaml", "task"),
+    ],
+)
+def test_the_folders_name_is_that_of_the_file_without_what_bites(file: str, folder: str) -> None:
+    assert folder_name(file) == folder
+
+
+_names = st.text(min_size=1, max_size=260) | st.binary(min_size=1, max_size=255).map(os.fsdecode)
+
+
+@given(_names)
+@example("é" * 200 + ".yaml")
+@example("." * 50 + ".yaml")
+@example("a" * 99 + "-b.yaml")
+@example("..yaml")
+@example("日" * 34)
+def test_a_folders_name_is_never_hidden_empty_a_path_or_too_long(file: str) -> None:
+    name = folder_name(file)
+    assert name
+    assert name[0] not in ".-"
+    assert name[-1] not in ".-", "Windows cannot hold a name that ends with a dot"
+    assert not set(name) & set("/\\\0\n\r\t :*?\"<>|'`$;&(){}[]!#~%^,")
+    assert len(name.encode()) <= 100
+    assert name.isprintable()
+    assert folder_name(f"{name}.yaml") == name, "a task that is dropped again keeps its name"
+
+
+def test_the_numbers_of_a_taken_name() -> None:
+    assert [numbered("x", number) for number in (1, 2, 3)] == ["x", "x-2", "x-3"]
+
+
+@given(st.text() | st.binary().map(os.fsdecode))
+def test_what_is_shown_stays_on_its_line_and_steers_no_terminal(text: str) -> None:
+    shown = printable(text)
+    assert shown.isprintable()
+    shown.encode()
+
+
+def test_ordinary_text_is_shown_as_it_is() -> None:
+    text = string.ascii_letters + " äöü 日本 – …"
+    assert printable(text) == text
+    assert printable("a\n12:00:00 b\x1b[2J") == r"a\n12:00:00 b\x1b[2J"

@@ -1,0 +1,272 @@
+"""Whoever dies, whenever: nothing is started twice, nothing is lost, nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from harness import World, alive, wait_until
+
+
+def starts(world: World) -> list[bool]:
+    """For each call of claude whether it resumed; the first must start, and no other may."""
+    return [bool(call["resume"]) for call in world.calls()]
+
+
+def working(world: World) -> int:
+    """Wait until claude works on x; return its process."""
+    world.wait_for("x", "running")
+    pid = world.agent_pid("x")
+    wait_until(world.calls, lambda: f"claude never came up:\n{world.story('x')}")
+    return pid
+
+
+def test_the_daemon_dies_and_the_next_one_adopts_its_agent(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    world.play([{"wait_for": str(gate)}, {"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    first.kill()
+    assert alive(pid), "the agent died with the daemon"
+    second = world.start()
+    second.wait_for_log(f"adopted: pid {pid}")
+    assert world.agent_pid("x") == pid
+    gate.touch()
+    world.wait_for("x", "done")
+    assert starts(world) == [False]
+    assert world.record("x")["runs"][0]["verdict"] == "succeeded"
+
+
+def test_an_agent_that_ends_while_no_daemon_runs_is_judged_by_what_it_left(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    world.play([{"wait_for": str(gate)}, {"ask": {"text": "Really?"}}], [{"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    first.kill()
+    gate.touch()
+    wait_until(lambda: not alive(pid), "the agent never ended")
+    world.start()
+    world.wait_for("x", "blocked")
+    world.answer("x", "yes\n")
+    world.wait_for("x", "done")
+    assert starts(world) == [False, True]
+
+
+def test_both_die_as_in_a_reboot_and_the_task_is_resumed_once(world: World) -> None:
+    world.play([{"sleep": 60}], [{"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    first.kill()
+    os.kill(pid, signal.SIGKILL)
+    # Another boot: the same pid may belong to anybody by now. Here it is made to belong to this very test.
+    file = world.path("x") / "record.json"
+    record = json.loads(file.read_bytes())
+    record["runs"][0]["process"] |= {"pid": os.getpid(), "boot": "another-boot"}
+    record["runs"][0]["boot"] = "another-boot"
+    file.write_text(json.dumps(record))
+    world.start()
+    world.wait_for("x", "done")
+    assert starts(world) == [False, True]
+    assert "cut off" in world.calls()[1]["prompt"]
+
+
+def test_an_agent_that_is_killed_again_and_again_is_resumed_three_times_and_then_a_person_decides(world: World) -> None:
+    killed = [[{"say": "working"}, {"kill": "KILL"}]]
+    world.play(rules={"go on": killed, "give up": killed})
+    world.start("--max-parallel", "2")
+    for name, text in (("x", "please go on\n"), ("y", "please give up\n")):
+        world.move_in(f"{name}.txt", text)
+    folder = world.wait_for("x", "blocked")
+    world.wait_for("y", "blocked")
+    for text in ("go on", "give up"):
+        assert [call["resume"] for call in world.calls(f"please {text}")] == [False, True, True, True]
+    asked = (folder / "question.md").read_text()
+    assert "cut off 4 times" in asked
+    assert "1. Go on in the same session" in asked
+    world.play([{"say": "At last."}])
+    world.answer("x", "1\n")
+    world.answer("y", "2\n")
+    world.wait_for("x", "done")
+    folder = world.wait_for("y", "failed")
+    assert "stopped by your answer" in (folder / "error.md").read_text()
+    assert [call["resume"] for call in world.calls("please go on")] == [False, True, True, True, True]
+    assert len(world.calls("please give up")) == 4
+
+
+def test_told_to_stop_it_stops_its_agent_and_the_next_start_goes_on(world: World) -> None:
+    world.play([{"bash": "sleep 60"}], [{"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    assert first.stop(signal.SIGTERM) == 0
+    assert not alive(pid)
+    assert world.where("x") == "pending"
+    world.start()
+    world.wait_for("x", "done")
+    assert starts(world) == [False, True]
+    assert world.record("x")["cut_off"] == 0, "a stop is no failure"
+
+
+def test_a_second_ctrl_c_hurries_and_a_stubborn_agent_is_killed(world: World) -> None:
+    world.settings(stop_grace="60s")
+    world.play([{"ignore_sigterm": True}, {"say": "I stay."}, {"sleep": 60}])
+    daemon = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    daemon.process.send_signal(signal.SIGINT)
+    daemon.wait_for_log("stopping run 1")
+    assert alive(pid)
+    assert daemon.stop(signal.SIGINT) == 130
+    assert not alive(pid)
+    assert world.where("x") == "pending"
+
+
+def test_an_agent_that_does_not_listen_is_killed_after_its_grace_and_that_is_said_once(world: World) -> None:
+    world.settings(stop_grace="0.3s")
+    world.play([{"ignore_sigterm": True}, {"sleep": 60}])
+    daemon = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    (world.path("x") / "cancel").touch()
+    world.wait_for("x", "failed")
+    assert not alive(pid)
+    assert daemon.log.count("killing it") == 1
+
+
+def test_handing_over_leaves_the_agent_alone_and_the_next_daemon_goes_on_with_it(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    world.play([{"wait_for": str(gate)}, {"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    assert first.stop(signal.SIGUSR1) == 0
+    assert alive(pid)
+    assert world.where("x") == "running"
+    world.start().wait_for_log("adopted")
+    gate.touch()
+    world.wait_for("x", "done")
+    assert starts(world) == [False]
+
+
+def test_what_a_run_leaves_behind_is_swept_after_its_end_and_said(world: World, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    world.play(
+        [
+            {"spawn": f"echo $$ >> {pids}; exec sleep 300"},
+            {"spawn": f"trap '' TERM; echo $$ >> {pids}; while :; do sleep 300; done"},
+            {"bash": f"while [ $(wc -l < {pids}) -lt 2 ]; do sleep 0.01; done"},
+            {"say": "Done."},
+        ]
+    )
+    daemon = world.start()
+    world.move_in("x.yaml")
+    world.wait_for("x", "done")
+    left = [int(pid) for pid in pids.read_text().split()]
+    assert len(left) == 2
+    assert not [pid for pid in left if alive(pid)]
+    daemon.wait_for_log("left processes behind")
+    assert len(world.record("x")["runs"][0]["swept"]) >= 2
+
+
+def test_a_timeout_counts_from_the_start_also_when_the_daemon_was_restarted(world: World, tmp_path: Path) -> None:
+    world.play([{"bash": f"sleep 300 & echo $! > {tmp_path}/pid; wait"}], [{"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml", "instructions: work\ntimeout: 2s\n")
+    begin = time.monotonic()
+    pid = working(world)
+    first.kill()
+    world.start()
+    folder = world.wait_for("x", "failed")
+    assert 1.9 < time.monotonic() - begin < 8
+    assert json.loads((folder / "result.json").read_bytes())["verdict"] == "timed_out"
+    assert "timeout (2 s)" in (folder / "error.md").read_text()
+    assert not alive(pid)
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    "halfway",
+    ["moved but not started", "answer noted but not filed", "judged but not moved", "a beginning", "no record"],
+)
+def test_a_crash_in_the_middle_of_a_step_is_gone_on_with(world: World, halfway: str) -> None:
+    world.play([{"ask": {"text": "Well?"}}], [{"say": "Done."}], [{"say": "Done again."}])
+    daemon = world.start()
+    expected = [False, True]
+    match halfway:
+        case "moved but not started":
+            (world.root / "PAUSE").touch()
+            world.move_in("x.yaml")
+            folder = world.wait_until_queued("x")
+            daemon.kill()
+            (world.root / "PAUSE").unlink()
+            folder.rename(world.root / "running" / "x")
+            world.play([{"say": "Done."}])
+            expected = [False]
+        case "answer noted but not filed":
+            world.move_in("x.yaml")
+            folder = world.wait_for("x", "blocked")
+            daemon.kill()
+            record = world.record("x")
+            record["next"] = {"why": "answer", "round": 1, "answers": ["answer.md"]}
+            (folder / "record.json").write_text(json.dumps(record | {"rounds": 1}))
+            (folder / "answer.md").write_text("yes\n")
+        case "judged but not moved":
+            world.move_in("x.yaml")
+            folder = world.wait_for("x", "blocked")
+            daemon.kill()
+            folder.rename(world.root / "running" / "x")
+            world.start()
+            world.wait_for("x", "blocked")
+            world.answer("x", "yes\n")
+        case "a beginning":
+            world.play([{"say": "Done."}])
+            (world.root / "PAUSE").touch()
+            world.move_in("x.yaml")
+            folder = world.wait_until_queued("x")
+            daemon.kill()
+            (folder / "task.yaml").unlink()
+            world.move_in("x.yaml")
+            (world.root / "PAUSE").unlink()
+            expected = [False]
+        case _:
+            world.play([{"say": "Done."}])
+            daemon.kill()
+            (world.root / "pending" / "x").mkdir()
+            world.move_in("x.yaml")
+            expected = [False]
+    if halfway != "judged but not moved":
+        world.start()
+    folder = world.wait_for("x", "done")
+    assert starts(world) == expected
+    assert (folder / "task.yaml").exists()
+    assert [path.name for path in (world.root / "failed").iterdir()] == []
+    if len(expected) == 2:
+        assert "yes" in world.calls()[1]["prompt"]
+
+
+def test_after_everything_is_done_a_second_recovery_changes_nothing(world: World) -> None:
+    world.play([{"ask": {"text": "Well?"}}], rules={"quick": [[{"say": "Done."}]]})
+    daemon = world.start()
+    world.move_in("x.yaml")
+    world.move_in("quick.txt", "quick\n")
+    world.wait_for("x", "blocked")
+    world.wait_for("quick", "done")
+    daemon.kill()
+
+    def everything() -> dict[str, tuple[int, int]]:
+        return {
+            str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in world.root.rglob("*") if path.is_file()
+        }
+
+    before = everything()
+    second = world.start()
+    assert second.stop() == 0
+    assert everything() == before
+    assert len(second.log.splitlines()) == 2, second.log

@@ -1,0 +1,185 @@
+"""What a look finds, and that it reads again only what has changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.states import LIVE, State
+from dropbox_runner.folder.layout import Layout
+from dropbox_runner.folder.scan import Found, Scanner
+from dropbox_runner.folder.store import Store
+
+LONG_AGO = time.time() - 3600
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout.of(tmp_path / "inbox")
+    Store(layout).make()
+    return layout
+
+
+def put(layout: Layout, state: State, name: str, *, age: float = LONG_AGO, **more: object) -> Path:
+    """Make a task's folder that was changed long ago."""
+    record = Record(id=name, name=name, dropped=Dropped(file=f"{name}.yaml"), taken_at="-", session_id="s")
+    folder = layout.task(state, name)
+    folder.mkdir()
+    (folder / "record.json").write_bytes(record.but(**more).to_json())
+    (folder / "task.yaml").write_text("instructions: x\n")
+    os.utime(folder, (age, age))
+    return folder
+
+
+def change_in_place(folder: Path, priority: int) -> None:
+    """Change the record so that the folder's time does not tell: whoever sees it has read the file again."""
+    file = folder / "record.json"
+    text = file.read_text()
+    file.write_text(text.replace('"priority": 0', f'"priority": {priority}'))
+    assert file.read_text() != text
+
+
+def found(scanner: Scanner) -> dict[str, Found]:
+    return {one.name: one for one in scanner.tasks()}
+
+
+def priority(scanner: Scanner, name: str = "x") -> int:
+    record = found(scanner)[name].record
+    assert record is not None
+    return record.priority
+
+
+def test_every_unfinished_task_is_found_where_it_lies(layout: Layout) -> None:
+    for state in State:
+        put(layout, state, f"in-{state}")
+    assert {(one.name, one.state) for one in Scanner(layout).tasks()} == {(f"in-{state}", state) for state in LIVE}
+
+
+def test_what_lies_beside_a_task_is_told(layout: Layout) -> None:
+    folder = put(layout, State.BLOCKED, "x")
+    for name in ("answer.txt", "answer.md", "Cancel.TXT"):
+        (folder / name).touch()
+    one = found(Scanner(layout))["x"]
+    assert one.task_file == "task.yaml"
+    assert one.answers == ("answer.md", "answer.txt")
+    assert one.cancel
+
+
+def test_files_hidden_folders_and_links_are_no_tasks(layout: Layout, tmp_path: Path) -> None:
+    (layout.state(State.PENDING) / "note.txt").touch()
+    (layout.state(State.PENDING) / ".stfolder").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (layout.state(State.PENDING) / "link").symlink_to(elsewhere)
+    assert Scanner(layout).tasks() == ()
+
+
+def test_a_record_that_cannot_be_read_is_told_and_hides_no_other_task(layout: Layout) -> None:
+    put(layout, State.PENDING, "fine")
+    (put(layout, State.PENDING, "empty") / "record.json").write_bytes(b"")
+    (put(layout, State.RUNNING, "none") / "record.json").unlink()
+    linked = put(layout, State.BLOCKED, "linked") / "record.json"
+    linked.unlink()
+    linked.symlink_to("/etc/passwd")
+    tasks = found(Scanner(layout))
+    assert tasks["fine"].record is not None
+    assert {name: one.record for name, one in tasks.items() if name != "fine"} == dict.fromkeys(
+        ("empty", "none", "linked")
+    )
+    assert "record.json" in tasks["empty"].trouble
+    assert "running/none holds no record.json" in tasks["none"].trouble
+    assert "symbolic link" in tasks["linked"].trouble
+
+
+def test_a_folder_whose_name_is_no_text_is_found(layout: Layout) -> None:
+    os.mkdir(os.fsencode(layout.state(State.PENDING)) + b"/\xff")  # noqa: PTH102 - bytes
+    assert [one.name for one in Scanner(layout).tasks()] == ["\udcff"]
+
+
+def test_what_has_not_changed_is_not_read_again(layout: Layout) -> None:
+    folder = put(layout, State.PENDING, "x")
+    scanner = Scanner(layout)
+    assert priority(scanner) == 0
+    change_in_place(folder, 2)
+    assert priority(scanner) == 0, "the record was read though its folder had not changed"
+    assert priority(Scanner(layout)) == 2
+
+
+def test_what_has_changed_is_read_again(layout: Layout) -> None:
+    folder = put(layout, State.PENDING, "x")
+    scanner = Scanner(layout)
+    scanner.tasks()
+    change_in_place(folder, 2)
+    (folder / "cancel").touch()
+    os.utime(folder, (LONG_AGO + 1, LONG_AGO + 1))
+    assert priority(scanner) == 2
+    assert found(scanner)["x"].cancel
+
+
+def test_a_change_within_the_same_tick_of_the_filesystems_clock_is_seen(layout: Layout) -> None:
+    just_now = time.time()
+    folder = put(layout, State.PENDING, "x", age=just_now)
+    scanner = Scanner(layout)
+    scanner.tasks()
+    change_in_place(folder, 1)
+    (folder / "cancel").touch()
+    os.utime(folder, (just_now, just_now))
+    assert priority(scanner) == 1
+    assert found(scanner)["x"].cancel
+
+
+def test_another_folder_in_the_place_of_the_old_one_is_read(layout: Layout) -> None:
+    folder = put(layout, State.PENDING, "x")
+    scanner = Scanner(layout)
+    scanner.tasks()
+    folder.rename(layout.root / "away")
+    put(layout, State.PENDING, "x", priority=2)
+    assert priority(scanner) == 2
+
+
+def test_a_task_that_moved_is_found_in_its_new_place_only(layout: Layout) -> None:
+    folder = put(layout, State.PENDING, "x")
+    scanner = Scanner(layout)
+    scanner.tasks()
+    folder.rename(layout.task(State.RUNNING, "x"))
+    assert [one.state for one in scanner.tasks()] == [State.RUNNING]
+    layout.task(State.RUNNING, "x").rename(layout.root / "away")
+    assert scanner.tasks() == ()
+
+
+def test_a_second_look_at_thousands_of_tasks_is_many_times_cheaper(layout: Layout) -> None:
+    for number in range(800):
+        put(layout, State.PENDING, f"task-{number}")
+    scanner = Scanner(layout)
+
+    def took() -> float:
+        begin = time.process_time()
+        assert len(scanner.tasks()) == 800
+        return time.process_time() - begin
+
+    first = took()
+    again = min(took() for _ in range(3))
+    assert again < first / 3, f"first look {first:.3f} s, second {again:.3f} s"
+
+
+def test_done_and_failed_cost_nothing_however_many_there_are(layout: Layout) -> None:
+    for number in range(800):
+        layout.task(State.DONE, f"task-{number}").mkdir()
+    # Not readable, so whoever looked into it would fail (as a user; root reads everything, so it is also taken away).
+    layout.state(State.DONE).rename(layout.root / "history")
+    scanner = Scanner(layout)
+    assert scanner.tasks() == ()
+    assert "history" not in scanner.inbox()
+
+
+def test_the_inbox_gives_all_names_and_the_drops_sorted(layout: Layout) -> None:
+    for name in ("b.yaml", "a.md", ".a.md.swp", "a.draft.yaml", "STATUS.md", "x.jpg"):
+        (layout.root / name).touch()
+    (layout.root / "folder.yaml").mkdir()
+    scanner = Scanner(layout)
+    assert scanner.inbox() == {"b.yaml", "a.md", ".a.md.swp", "a.draft.yaml", "STATUS.md", "x.jpg"}
+    assert scanner.drops(scanner.inbox()) == ("a.md", "b.yaml")
