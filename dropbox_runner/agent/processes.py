@@ -22,6 +22,7 @@ from dropbox_runner.agent.environment import MARK
 from dropbox_runner.core.record import ProcessId
 
 _PROC: Final = Path("/proc")
+_EXEC_TAKES: Final = 0.02
 _SWEEP_GRACE: Final = 0.5
 """Seconds that left-overs get between SIGTERM and SIGKILL. Their run has ended; they have nothing left to save."""
 
@@ -115,7 +116,7 @@ def leader(run_id: str) -> ProcessId | None:
 
 def sweep(run_id: str) -> tuple[str, ...]:
     """End everything that carries the run's mark; return what it was (`pid name`), for the record."""
-    left = marked(run_id)
+    left = _left_over(run_id)
     swept = {process.pid: f"{process.pid} {_name(process.pid)}" for process in left}
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in left:
@@ -125,11 +126,20 @@ def sweep(run_id: str) -> tuple[str, ...]:
             time.sleep(0.01)
             left = [process for process in left if is_alive(process)]
         # Something may have been started meanwhile; it carries the mark as well.
-        left = marked(run_id)
+        left = _left_over(run_id)
         swept |= {process.pid: f"{process.pid} {_name(process.pid)}" for process in left if process.pid not in swept}
         if not left:
             break
     return tuple(swept.values())
+
+
+def _left_over(run_id: str) -> list[ProcessId]:
+    """Look twice before saying that nothing is left: while a process becomes another program it has no environment."""
+    found = marked(run_id)
+    if not found:
+        time.sleep(_EXEC_TAKES)
+        found = marked(run_id)
+    return found
 
 
 def _name(pid: int) -> str:

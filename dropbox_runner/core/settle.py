@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+EMPTY = "it is empty; waiting for its content"
+
 
 class Arrival(Enum):
     """How the present content came to be under its name, as far as the watcher saw it."""
@@ -78,7 +80,7 @@ class Surroundings:
 def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: float) -> Wait | None:
     """Say what is still missing, or None when the file is finished."""
     if sighting.fingerprint.size == 0:
-        return Wait("it is empty; waiting for its content", notable=True)
+        return Wait(EMPTY, notable=True)
     if around.open_for_writing:
         return Wait("a program still has it open for writing")
     if around.ends_explicitly:

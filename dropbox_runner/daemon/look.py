@@ -13,7 +13,7 @@ from dropbox_runner.core.names import folder_name, is_pause
 from dropbox_runner.core.record import Run
 from dropbox_runner.core.seen import Drop, Look, Seen
 from dropbox_runner.core.settings import Settings
-from dropbox_runner.core.settle import Wait
+from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
@@ -77,6 +77,9 @@ class Looker:
             wait = self._arrivals.wait_for(path, found.files, self._settings.answer_settle, now.steady, _answer_ends)
             if wait is None and (problem := _problem(path)) is not None:
                 wait = Wait(problem, notable=True)
+            elif wait is not None and wait.reason == EMPTY:
+                # In the same words as for one that holds nothing but blanks: to a person that is the same.
+                wait = Wait("the answer is empty", notable=True)
             if wait is not None:
                 return Wait(f"{name}: {wait.reason}", wait.until, notable=wait.notable)
         return None

@@ -81,9 +81,13 @@ def _noted_signals() -> Iterator[Sequence[int]]:
 
 
 def _remove(folder: Path) -> None:
-    # Twice: what was being stopped may have put one more file there while the first went through.
-    for _ in range(2):
+    # Again and again: what was being stopped may have put one more file there while the first went through.
+    end = time.monotonic() + _REMOVING_TAKES_AT_MOST
+    while folder.exists() and time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+_REMOVING_TAKES_AT_MOST = 5
 
 
 class Stage:

@@ -64,7 +64,7 @@ def test_trouble_with_a_task_that_is_gone_does_not_keep_the_daemon_busy(world: W
     daemon.wait_for_log("could not be started")
     world.wait_for("x", "pending").rename(world.base / "away")
     # Past the time of the next try, which never comes.
-    ticks, window = daemon.cpu_ticks(), 3.0
+    ticks, window = daemon.cpu_ticks(), 2.0
     end = time.monotonic() + window
     wait_until(lambda: time.monotonic() > end, "")
     assert daemon.cpu_ticks() - ticks < 50, "it looks again and again at nothing"
@@ -205,7 +205,7 @@ def test_an_empty_answer_is_no_answer_and_that_is_said_once(shared: World) -> No
         wait_until((shared.wait_for(name, "blocked") / "question.md").exists, "there is no question")
     (shared.path("one") / "answer.md").touch()
     (shared.path("two") / "answer.txt").write_text("  \n\n")
-    shared.daemon.wait_for_log("one: answer.md: it is empty")
+    shared.daemon.wait_for_log("one: answer.md: the answer is empty")
     shared.daemon.wait_for_log("two: answer.txt: the answer is empty")
     (shared.path("two") / "answer.txt").write_text("yes\n")
     shared.wait_for("two", "done")

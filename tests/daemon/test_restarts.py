@@ -8,8 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-from harness import World, alive, wait_until
+from harness import Steps, World, alive, wait_until
 
 
 def starts(world: World) -> list[bool]:
@@ -191,64 +190,48 @@ def test_a_timeout_counts_from_the_start_also_when_the_daemon_was_restarted(worl
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
-@pytest.mark.parametrize(
-    "halfway",
-    ["moved but not started", "answer noted but not filed", "judged but not moved", "a beginning", "no record"],
-)
-def test_a_crash_in_the_middle_of_a_step_is_gone_on_with(world: World, halfway: str) -> None:
-    world.play([{"ask": {"text": "Well?"}}], [{"say": "Done."}], [{"say": "Done again."}])
-    daemon = world.start()
-    expected = [False, True]
-    match halfway:
-        case "moved but not started":
-            (world.root / "PAUSE").touch()
-            world.move_in("x.yaml")
-            folder = world.wait_until_queued("x")
-            daemon.kill()
-            (world.root / "PAUSE").unlink()
-            folder.rename(world.root / "running" / "x")
-            world.play([{"say": "Done."}])
-            expected = [False]
-        case "answer noted but not filed":
-            world.move_in("x.yaml")
-            folder = world.wait_for("x", "blocked")
-            daemon.kill()
-            record = world.record("x")
-            record["next"] = {"why": "answer", "round": 1, "answers": ["answer.md"]}
-            (folder / "record.json").write_text(json.dumps(record | {"rounds": 1}))
-            (folder / "answer.md").write_text("yes\n")
-        case "judged but not moved":
-            world.move_in("x.yaml")
-            folder = world.wait_for("x", "blocked")
-            daemon.kill()
-            folder.rename(world.root / "running" / "x")
-            world.start()
-            world.wait_for("x", "blocked")
-            world.answer("x", "yes\n")
-        case "a beginning":
-            world.play([{"say": "Done."}])
-            (world.root / "PAUSE").touch()
-            world.move_in("x.yaml")
-            folder = world.wait_until_queued("x")
-            daemon.kill()
-            (folder / "task.yaml").unlink()
-            world.move_in("x.yaml")
-            (world.root / "PAUSE").unlink()
-            expected = [False]
-        case _:
-            world.play([{"say": "Done."}])
-            daemon.kill()
-            (world.root / "pending" / "x").mkdir()
-            world.move_in("x.yaml")
-            expected = [False]
-    if halfway != "judged but not moved":
-        world.start()
-    folder = world.wait_for("x", "done")
-    assert starts(world) == expected
-    assert (folder / "task.yaml").exists()
+def test_a_crash_in_the_middle_of_any_step_is_gone_on_with(world: World) -> None:
+    asks: list[Steps] = [[{"ask": {"text": "Well?"}}], [{"say": "Done."}]]
+    world.play(rules={"job noted": asks, "job judged": asks})
+    daemon = world.start("--max-parallel", "2")
+    for name in ("noted", "judged"):
+        world.move_in(f"{name}.txt", f"job {name}\n")
+    for name in ("noted", "judged"):
+        wait_until((world.wait_for(name, "blocked") / "question.md").exists, "there is no question")
+    (world.root / "PAUSE").touch()
+    for name in ("moved", "begun"):
+        world.move_in(f"{name}.txt", f"job {name}\n")
+        world.wait_until_queued(name)
+    daemon.kill()
+
+    # The answer was noted in the record, but nothing has been filed and moved.
+    folder = world.path("noted")
+    record = world.record("noted") | {"rounds": 1, "next": {"why": "answer", "round": 1, "answers": ["answer.md"]}}
+    (folder / "record.json").write_text(json.dumps(record))
+    (folder / "answer.md").write_text("yes\n")
+    # The run was judged, but the task has not been moved.
+    world.path("judged").rename(world.root / "running" / "judged")
+    # The task was moved to be run, but nothing has been started.
+    world.path("moved").rename(world.root / "running" / "moved")
+    # A folder with a record was made of a drop, but the drop has not been moved.
+    (world.path("begun") / "task.txt").unlink()
+    world.move_in("begun.txt", "job begun\n")
+    # Not even the record had been written.
+    (world.root / "pending" / "bare").mkdir()
+    world.move_in("bare.txt", "job bare\n")
+    (world.root / "PAUSE").unlink()
+
+    world.start("--max-parallel", "2")
+    world.wait_for("judged", "blocked")
+    world.answer("judged", "yes\n")
+    for name in ("noted", "judged", "moved", "begun", "bare"):
+        folder = world.wait_for(name, "done")
+        assert (folder / "task.txt").read_text() == f"job {name}\n"
+        calls = world.calls(f"job {name}")
+        assert [call["resume"] for call in calls] == ([False, True] if name in ("noted", "judged") else [False])
+        assert len(calls) == 1 or "yes" in calls[1]["prompt"]
     assert [path.name for path in (world.root / "failed").iterdir()] == []
-    if len(expected) == 2:
-        assert "yes" in world.calls()[1]["prompt"]
+    assert len(list((world.root / "done").iterdir())) == 5
 
 
 def test_after_everything_is_done_a_second_recovery_changes_nothing(world: World) -> None:
