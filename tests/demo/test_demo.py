@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from dropbox_runner.demo import stage as stage_module
-from dropbox_runner.demo.stage import DemoError, InterruptedDemoError, stage
+from dropbox_runner.demo.stage import DemoError, InterruptedDemoError, samples, stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,7 +216,7 @@ def test_it_leaves_no_file_and_no_process_behind(told: Demo) -> None:
 
 
 def test_it_shows_where_the_samples_are(told: Demo) -> None:
-    assert f"\n   {SAMPLES}\n" in told.text
+    assert f"\n   {samples()}\n" in told.text
 
 
 def test_with_keep_it_names_the_folder_and_leaves_it_there(kept: Demo) -> None:
