@@ -97,7 +97,8 @@ def command_script() -> str:
     Only the script is put in front of the agent, not our Python environment: `-I` and a path list of its own keep
     the agent's PYTHONPATH and working directory out, and ours out of the agent's.
     """
-    paths = [path for path in sys.path if path and Path(path).is_absolute()]
+    # `python -m` puts the working directory in front, and a json.py that happens to lie there must not break `ask`.
+    paths = [path for path in sys.path if path and Path(path).is_absolute() and Path(path) != Path.cwd()]
     package = str(Path(__file__).resolve().parents[2])
     code = (
         f"import sys; sys.path[:0] = {[package, *paths]!r}; from dropbox_runner.__main__ import main; sys.exit(main())"

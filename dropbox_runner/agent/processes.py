@@ -163,8 +163,15 @@ class Launch:
 @dataclass
 class _Watched:
     process: ProcessId
-    descriptor: int
+    descriptor: int | None
+    """The pidfd; None once the end has been noticed, which would wake us again and again."""
     child: subprocess.Popen[bytes] | None
+
+    def release(self) -> None:
+        """Close the pidfd."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+        self.descriptor = None
 
 
 def _private(path: str, flags: int) -> int:
@@ -226,12 +233,23 @@ class Agents:
 
     def descriptors(self) -> list[int]:
         """Return what becomes readable when one of the runs ends: no polling, also for those that are adopted."""
-        return [one.descriptor for one in self._watched.values()]
+        return [one.descriptor for one in self._watched.values() if one.descriptor is not None]
 
-    def reap(self, run_id: str) -> int | None:
-        """Stop watching a run that has ended; return its exit code (negative: killed by that signal) if known."""
-        watched = self._watched.pop(run_id, None)
+    def exit_code(self, run_id: str) -> int | None:
+        """Return the exit code of a run that has ended (negative: killed by that signal), if it is known.
+
+        Can be asked again until `forget`: nobody else could say it any more, should writing it down fail.
+        """
+        watched = self._watched.get(run_id)
         if watched is None:
             return None
-        os.close(watched.descriptor)
+        watched.release()
         return None if watched.child is None else watched.child.wait()
+
+    def forget(self, run_id: str) -> None:
+        """Stop watching a run that has ended, and been written down."""
+        watched = self._watched.pop(run_id, None)
+        if watched is not None:
+            watched.release()
+            if watched.child is not None:
+                watched.child.poll()

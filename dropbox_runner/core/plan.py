@@ -122,7 +122,7 @@ def _running(seen: Seen, record: Record, now: Now, limits: Limits, desk: _Desk) 
         if not seen.alive:
             desk.act(End(seen.name))
             return
-        if not seen.supervised:
+        if not seen.supervised or run.process is None:
             desk.act(Adopt(seen.name, run))
         _alive(seen, run, now, limits, desk)
     else:

@@ -30,7 +30,7 @@ def end(desk: Desk, action: End) -> None:
     run = record.open_run
     if run is None:
         return
-    exit_code = desk.agents.reap(run.id)
+    exit_code = desk.agents.exit_code(run.id)
     swept = processes.sweep(run.id)
     if swept:
         log.info("%s: run %d left processes behind, ended: %s", action.name, run.number, ", ".join(swept))
@@ -46,6 +46,7 @@ def end(desk: Desk, action: End) -> None:
         _leave_question(desk, folder, record)
     else:
         folder.write_record(record)
+    desk.agents.forget(run.id)
     last = record.last
     assert last is not None
     desk.ledger.note_run(record.name, last)

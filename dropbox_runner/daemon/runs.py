@@ -86,7 +86,11 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
         folder.write_record(waiting)
         raise RunnerError(f"claude could not be started: {error}") from error
     record = record.with_run(run.but(process=process))
-    folder.write_record(record)
+    try:
+        folder.write_record(record)
+    except OSError as error:
+        # It works, and must not be taken for something that was not started. The next look knows it by its mark.
+        log.warning("%s: run %d was started, but that could not be written down: %s", folder.name, run.number, error)
     return record
 
 
@@ -141,10 +145,10 @@ def adopt(desk: Desk, action: Adopt) -> None:
     """Watch a run that an earlier daemon started. If it has ended meanwhile, the next look sees that."""
     run = action.run
     process = run.process or processes.leader(run.id)
-    if process is None or not desk.agents.adopt(run.id, process):
+    if process is None or not (desk.agents.watches(run.id) or desk.agents.adopt(run.id, process)):
         return
     if run.process is None:
-        # The earlier daemon died between the start and writing down who it is; the mark has told us.
+        # A daemon died between the start and writing down who it is, or could not write; the mark has told us.
         folder = desk.store.task(State.RUNNING, action.name)
         folder.write_record(folder.record().with_run(run.but(process=process)))
     log.info("%s: running (run %d goes on, adopted: pid %d)", action.name, run.number, process.pid)
@@ -190,7 +194,7 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
     if run is None:
         return
     swept = processes.sweep(run.id)
-    desk.agents.reap(run.id)
+    desk.agents.forget(run.id)
     ending = read_stream(folder.lines(run.number))
     reason = f"its folder was moved to {action.state}/ while claude worked on it"
     ended = run.but(verdict=Verdict.STOPPED, reason=reason, ended_at=desk.now.stamp(), swept=swept)
@@ -202,7 +206,7 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
 def abandon(desk: Desk, action: Abandon) -> None:
     """Stop a run whose task's folder is gone: nobody could say any more what became of it."""
     processes.sweep(action.name)
-    desk.agents.reap(action.name)
+    desk.agents.forget(action.name)
     log.warning("a run was stopped, because its task was deleted or moved away (run id %s)", action.name)
 
 

@@ -33,6 +33,7 @@ from dropbox_runner.folder.store import Store
 
 log = logging.getLogger("dropbox_runner")
 
+_FEW: Final = 100
 _BLIND_POLL: Final = 2.0
 """Seconds between two looks when no event can come."""
 _FIRST_RETRY: Final = 1.0
@@ -150,7 +151,11 @@ class Service:
             return
         folders = [self._layout.root, *map(self._layout.state, LIVE)]
         # Only where a person is expected to write something. Not into working directories: agents make many files.
-        folders += [self._layout.task(one.state, one.name) for one in look.tasks if one.state is not State.PENDING]
+        pending = [one for one in look.tasks if one.state is State.PENDING]
+        shown = [one for one in look.tasks if one.state is not State.PENDING]
+        # A long queue would use up the watches; there a `cancel` is noticed at the next look.
+        shown += pending if len(pending) <= _FEW else []
+        folders += [self._layout.task(one.state, one.name) for one in shown]
         try:
             self._watcher.watch(folders)
         except OSError as error:

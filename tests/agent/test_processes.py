@@ -76,17 +76,20 @@ def test_the_end_wakes_us_and_the_exit_code_is_known(tmp_path: Path, run_id: str
     agents.start(run_id, launch(tmp_path, run_id, script))
     assert agents.watches(run_id)
     wait_readable(agents)
-    assert agents.reap(run_id) == code
+    assert agents.exit_code(run_id) == code
+    assert agents.descriptors() == [], "an end that has been noticed must not wake us again and again"
+    assert agents.exit_code(run_id) == code
+    agents.forget(run_id)
     assert not agents.watches(run_id)
-    assert agents.descriptors() == []
-    assert agents.reap(run_id) is None, "a second time there is nothing to be known any more"
+    assert agents.exit_code(run_id) is None, "afterwards there is nothing to be known any more"
 
 
 def test_input_and_output_are_files_and_nobody_elses(tmp_path: Path, run_id: str) -> None:
     agents = Agents()
     agents.start(run_id, launch(tmp_path, run_id, "cat; echo oops >&2; pwd; ls -l /proc/self/fd | wc -l"))
     wait_readable(agents)
-    agents.reap(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
     said = (tmp_path / "out").read_text().splitlines()
     assert said[:2] == ["the prompt", str(tmp_path)]
     assert int(said[2]) <= 5, "it has inherited open files of ours"
@@ -99,7 +102,8 @@ def test_what_an_earlier_try_wrote_is_never_overwritten(tmp_path: Path, run_id: 
     agents = Agents()
     agents.start(run_id, launch(tmp_path, run_id, "echo after"))
     wait_readable(agents)
-    agents.reap(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
     assert (tmp_path / "out").read_text() == "before\nafter\n"
 
 
@@ -109,7 +113,7 @@ def test_it_leads_a_session_of_its_own_so_that_a_ctrl_c_for_us_does_not_reach_it
     assert os.getsid(process.pid) == process.pid != os.getsid(0)
     assert send(process, signal.SIGTERM)
     wait_readable(agents)
-    assert agents.reap(run_id) == -15
+    assert agents.exit_code(run_id) == -15
 
 
 @pytest.mark.parametrize("broken", ["no such program", "no such folder"])
@@ -131,7 +135,8 @@ def test_ordinary_signals_have_their_usual_meaning_in_it(tmp_path: Path, run_id:
     agents = Agents()
     agents.start(run_id, launch(tmp_path, run_id, "grep SigIgn /proc/self/status"))
     wait_readable(agents)
-    agents.reap(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
     assert int((tmp_path / "out").read_text().split()[1], 16) & (1 << (signal.SIGPIPE - 1)) == 0
 
 
@@ -200,16 +205,18 @@ def test_an_adopted_run_wakes_us_when_it_ends_and_its_exit_code_is_unknown(tmp_p
     assert second.watches(run_id)
     assert send(process, signal.SIGKILL)
     wait_readable(second)
-    assert second.reap(run_id) is None
+    assert second.exit_code(run_id) is None
     assert second.descriptors() == []
-    first.reap(run_id)
+    first.exit_code(run_id)
+    first.forget(run_id)
 
 
 def test_one_that_is_gone_is_not_adopted(tmp_path: Path, run_id: str) -> None:
     first = Agents()
     process = first.start(run_id, launch(tmp_path, run_id, "exit 0"))
     wait_readable(first)
-    first.reap(run_id)
+    first.exit_code(run_id)
+    first.forget(run_id)
     second = Agents()
     assert not second.adopt(run_id, process)
     assert not second.watches(run_id)
@@ -227,7 +234,8 @@ def test_the_leader_is_found_by_its_mark_and_its_shell_commands_are_not_taken_fo
     assert leader(run_id) == process
     assert leader("no such run") is None
     sweep(run_id)
-    agents.reap(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
 
 
 _STUBBORN = """
@@ -252,7 +260,8 @@ def test_everything_that_carries_the_mark_is_swept_and_nothing_else(
     other = subprocess.Popen(["/bin/sleep", "60"], env={MARK: f"{run_id}x"})
     wait_until(up.exists, "the stubborn one never came up")
     wait_readable(agents)
-    agents.reap(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
     left = {one.pid for one in marked(run_id)}
     assert process.pid not in left
     assert len(left) == 3
@@ -280,7 +289,8 @@ def test_what_is_started_while_we_sweep_is_swept_too(tmp_path: Path, run_id: str
     wait_until((tmp_path / "up").exists, "it never came up")
     sweep(run_id)
     assert marked(run_id) == []
-    agents.reap(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
 
 
 def test_an_unknown_process_is_nobody() -> None:
