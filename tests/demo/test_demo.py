@@ -261,7 +261,7 @@ def test_when_the_daemon_dies_it_says_so_and_leaves_no_agent_behind(demo: Demo) 
     demo.daemon().kill()
     assert demo.end() == 1
     assert "waited for done/hello/, but the daemon ended with -9" in demo.errors
-    assert "hello: pending → running (run 1)" in demo.errors
+    assert "hello: pending (dropped as hello.yaml)" in demo.errors
     assert "Traceback" not in demo.errors
     assert demo.left_nothing()
 
