@@ -153,10 +153,11 @@ class World:
     def calls(self, instructions: str = "") -> list[dict[str, Any]]:
         """How claude was called so far, oldest first; only for prompts or sessions that began with this text."""
         try:
-            lines = (self.state_dir / "invocations.jsonl").read_text().splitlines()
+            lines = (self.state_dir / "invocations.jsonl").read_text().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        entries: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        # The last line may be half written at this moment.
+        entries: list[dict[str, Any]] = [json.loads(line) for line in lines if line.endswith("\n")]
         sessions = {one["session_id"] for one in entries if instructions in (one.get("prompt") or "")}
         return [one for one in entries if one["session_id"] in sessions]
 

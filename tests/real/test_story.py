@@ -267,7 +267,9 @@ def test_claude_killed_before_its_first_answer_is_not_lost_either(inbox: Inbox) 
     inbox.api.plays(upon("", says("Finished after all.")))
     inbox.claude().kill()
     result = inbox.done("shop")
-    assert (result["result"], result["runs"]) == ("Finished after all.", 2)
+    # Two, or three where claude had not saved the session yet: then the second finds none, and the third starts it.
+    assert result["result"] == "Finished after all."
+    assert result["runs"] in (2, 3)
     assert "Set up storage" in inbox.api.requests[-1]["prompts"][0]
 
 
