@@ -6,6 +6,7 @@ take several values cannot swallow what follows. The prompt is not here at all; 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from dropbox_runner.core.prompts import OUTLIVING_TOOLS, PREAMBLE, SAFE_ASK_RULE
@@ -22,12 +23,24 @@ class Session:
     """Whether it exists already. The CLI refuses to start one twice, and forgets everything if not told to resume."""
 
 
-def command_line(claude: str, task: Task, settings: Settings, session: Session, add_dirs: tuple[str, ...]) -> list[str]:
+@dataclass(frozen=True)
+class Granted:
+    """What a run gets beyond what its task file says."""
+
+    directories: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    """Permissions that a person has granted in an answer."""
+    budget_usd: float | None = None
+    """What is left of the task's budget."""
+
+
+def command_line(claude: str, task: Task, settings: Settings, session: Session, granted: Granted) -> list[str]:
     """Return the arguments for one run.
 
     Everything but the model and the system prompt must be passed again on resume: claude does not keep it.
     """
-    allowed = (*task.allowed_tools, SAFE_ASK_RULE)
+    whole = [rule for rule in granted.rules if _splits(rule)]
+    allowed = (*task.allowed_tools, *(rule for rule in granted.rules if rule not in whole), SAFE_ASK_RULE)
     denied = (*task.disallowed_tools, *OUTLIVING_TOOLS)
     options: list[tuple[str, str | None]] = [
         ("output-format", "stream-json"),
@@ -36,15 +49,31 @@ def command_line(claude: str, task: Task, settings: Settings, session: Session, 
         ("model", task.model or settings.model),
         ("effort", task.effort),
         ("fallback-model", task.fallback_model),
-        ("max-budget-usd", f"{task.max_budget_usd:g}" if task.max_budget_usd is not None else None),
-        *(("add-dir", path) for path in add_dirs),
+        ("max-budget-usd", f"{granted.budget_usd:.6g}" if granted.budget_usd is not None else None),
+        *(("add-dir", path) for path in granted.directories),
         *(("allowedTools", rule) for rule in allowed),
         *(("disallowedTools", rule) for rule in denied),
+        ("settings", json.dumps({"permissions": {"allow": whole}}) if whole else None),
         *(("mcp-config", config) for config in task.mcp_config),
-        ("append-system-prompt", _system_prompt(task)),
+        # Recorded by claude with the first request; on resume it would be ignored without a word.
+        ("append-system-prompt", None if session.resume else _system_prompt(task)),
     ]
     given = [f"--{name}={value}" for name, value in options if value is not None]
     return [claude, "-p", "--verbose", *given, *task.additional_args]
+
+
+def _splits(rule: str) -> bool:
+    """Say whether claude would read several rules out of one value of `--allowedTools`.
+
+    It cuts at blanks and commas behind any closing bracket, so that `Bash(echo $(true), Bash, (x))` would allow every
+    command (measured on claude 2.1.330). A list in `--settings` is taken as it is.
+    """
+    inside = False
+    for char in rule:
+        if not inside and (char == "," or char.isspace()):
+            return True
+        inside = (inside or char == "(") and char != ")"
+    return False
 
 
 def _system_prompt(task: Task) -> str | None:

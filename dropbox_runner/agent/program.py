@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,15 @@ def find_claude(wanted: str) -> str | None:
         return shutil.which(path)
     candidates = (wanted, *map(str, _usual_places(wanted)))
     return next((found for one in candidates if (found := shutil.which(one)) is not None), None)
+
+
+def claude_version(path: str) -> str | None:
+    """Ask the command for its version; None when it does not say one within some seconds."""
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip() or None if said.returncode == 0 else None
 
 
 def _usual_places(name: str) -> Iterator[Path]:

@@ -12,6 +12,8 @@ COMMANDS: Final = {
     "run": "run",
     "demo": "demo",
     "status": "status",
+    "show": "show",
+    "doctor": "doctor",
     "add": "add",
     "answer": "answer",
     "cancel": "cancel",
@@ -21,6 +23,7 @@ COMMANDS: Final = {
     "validate": "validate",
     "schema": "schema",
     "ask": "ask",
+    "subtask": "subtask",
 }
 """Command → module in this package; the module's function of the same name is the command."""
 

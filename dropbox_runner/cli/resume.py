@@ -6,11 +6,17 @@ import typer
 
 from dropbox_runner.cli.common import FolderOption, inbox
 from dropbox_runner.core.names import is_pause
+from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.layout import GATE, local_state
 
 
 def resume(folder: FolderOption = None) -> None:
-    """Start what is waiting."""
-    files = [path for path in inbox(folder).root.iterdir() if is_pause(path.name)]
+    """Take the pause away, and try at once although a usage limit or trouble with the account was reported."""
+    layout = inbox(folder)
+    gate = GateFile(local_state(layout) / GATE)
+    files = [path for path in layout.root.iterdir() if is_pause(path.name)]
     for path in files:
         path.unlink()
-    typer.echo("resumed." if files else "it was not paused.")
+    closed = gate.read() is not None
+    gate.write(None)
+    typer.echo("resumed." if files or closed else "it was not paused.")

@@ -24,9 +24,11 @@ from dropbox_runner.daemon.service import Service
 from dropbox_runner.daemon.watcher import Watcher
 from dropbox_runner.folder import durable, owner
 from dropbox_runner.folder.config import load_settings
-from dropbox_runner.folder.layout import Layout, local_state
+from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.layout import GATE, Layout, local_state
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
+from dropbox_runner.views.statuspage import StatusPage
 
 log = logging.getLogger("dropbox_runner")
 
@@ -83,7 +85,17 @@ def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, 
     commands = _commands(local)
     ledger = Ledger(local / "ledger.sqlite")
     notice = Notice(local / "notice.json")
-    service = Service(layout, settings, ledger, commands, notice, watcher=watcher, bell=bell)
+    service = Service(
+        layout,
+        settings,
+        ledger,
+        GateFile(local / GATE),
+        commands,
+        notice,
+        watcher=watcher,
+        bell=bell,
+        show=StatusPage(layout).update,
+    )
     received = _listen(service)
     log.info("watching %s (%s)", layout.root, _in_words(settings, watch=watch))
     try:

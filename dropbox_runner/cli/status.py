@@ -13,7 +13,7 @@ from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.daemon.lock import holder
 from dropbox_runner.folder.layout import Layout, local_state
 from dropbox_runner.folder.ledger import Ledger
-from dropbox_runner.views.overview import Overview, gather, read_waits
+from dropbox_runner.views.overview import Overview, Said, gather, read_notice
 from dropbox_runner.views.terminal import show
 
 _PAUSE = 2.0
@@ -47,5 +47,5 @@ def _overview(layout: Layout, now: datetime) -> Overview:
     pid = holder(local / "lock")
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     spent = Ledger(local / "ledger.sqlite").spent(midnight.astimezone(UTC).isoformat(timespec="seconds"))
-    waits = read_waits(local / "notice.json", now) if pid is not None else {}
-    return gather(layout, pid, waits, spent)
+    said = read_notice(local / "notice.json", now) if pid is not None else Said()
+    return gather(layout, pid, said, spent)

@@ -61,7 +61,7 @@ class Adopt:
 
 @dataclass(frozen=True)
 class Stop:
-    """Tell a run to end: write down why, then SIGTERM."""
+    """Tell a run to end: write down why, then SIGTERM. Verdict SUCCEEDED: its own result, given before, counts."""
 
     name: str
     verdict: Verdict
@@ -85,9 +85,10 @@ class End:
 
 @dataclass(frozen=True)
 class File:
-    """Move a task out of running/, where nothing runs, to where its record says it belongs."""
+    """Move a task for which nothing runs to where its record says it belongs."""
 
     name: str
+    state: State
     target: State
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
-from dropbox_runner.core.names import printable
-from dropbox_runner.core.record import Next, Outcome, Record, Run, Why
+from dropbox_runner.core.record import Asking, Next, Outcome, Record, Run, Topic, Why
 from dropbox_runner.core.states import Verdict
 from dropbox_runner.core.verdict import Judgement
+
+_FIRST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 900.0
+"""Seconds between two tries of a run that failed or could not be served."""
 
 
 @dataclass(frozen=True)
@@ -16,32 +20,38 @@ class Patience:
 
     retries: int
     max_cut_off: int
+    outage: float
+    """Seconds."""
+    on_denial: Literal["ask", "fail", "ignore"]
 
 
-GO_ON = "Go on in the same session"
-GIVE_UP = "Stop the task"
-
-
-def cut_off_question(record: Record) -> tuple[str, tuple[str, ...]]:
-    """Return the runner's own question when a task has been cut off too often."""
-    text = (
-        f"The runs of this task were cut off {record.cut_off} times in a row, before claude could report how it ended. "
-        f"The last one: {record.last.reason if record.last else 'unknown'}. How shall it go on?"
-    )
-    return text, (GO_ON, GIVE_UP)
-
-
-def conclude(record: Record, run: Run, judgement: Judgement, patience: Patience, at: str) -> Record:
+def conclude(
+    record: Record,
+    run: Run,
+    judgement: Judgement,
+    patience: Patience,
+    *,
+    at: str,
+    now: float,
+    rules: tuple[str, ...] = (),
+) -> Record:
     """Close the open run with its verdict and write down what follows from it.
 
-    Afterwards `outcome` is set (the task has ended), or `next` is (it goes on), or neither (it waits for an answer).
+    Afterwards `outcome` is set (the task has ended), or `next` is (it goes on), or neither (it waits for an answer;
+    `asking` says whether the runner asks). `now` is unix time, `at` the same for people, `rules` what would have
+    allowed what was denied.
     """
     verdict, reason = judgement.verdict, judgement.reason
     ended = run.but(verdict=verdict, reason=reason, ended_at=at)
-    record = record.with_run(ended).with_event(at, f"run {run.number} {verdict}: {printable(_first_line(reason))}")
+    record = record.with_run(ended).with_event(
+        at, f"run {run.number} {verdict}: {reason.strip().partition(chr(10))[0]}"
+    )
     record = record.but(
         session_seen=(record.session_seen or judgement.session_exists) and not judgement.session_missing,
         cut_off=record.cut_off + 1 if verdict is Verdict.INTERRUPTED else 0,
+        throttled=record.throttled + 1 if verdict is Verdict.OVERLOADED else 0,
+        throttled_since=(record.throttled_since or now) if verdict is Verdict.OVERLOADED else None,
+        asking=None,
     )
     match verdict:
         case Verdict.ASKED:
@@ -50,23 +60,47 @@ def conclude(record: Record, run: Run, judgement: Judgement, patience: Patience,
             return _interrupted(record, judgement, patience)
         case Verdict.STOPPED:
             return record.but(next=Next(why=Why.STOPPED))
-        case Verdict.SUCCEEDED | Verdict.FAILED if record.edited:
+        case Verdict.LIMITED:
+            return record.but(next=Next(why=Why.LIMITED))
+        case Verdict.ACCOUNT:
+            return record.but(next=Next(why=Why.ACCOUNT))
+        case Verdict.OVERLOADED:
+            return _overloaded(record, run, patience, now)
+        case Verdict.OUT_OF_MONEY:
+            return record.but(asking=Asking(topic=Topic.MONEY))
+        case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if record.edited:
             # It was edited while it was being worked on: it has not ended before the session knows that.
             return record.but(next=Next(why=Why.EDITED))
+        case Verdict.DENIED if patience.on_denial == "ask":
+            return record.but(asking=Asking(topic=Topic.DENIED, rules=rules))
+        case Verdict.DENIED if patience.on_denial == "ignore":
+            return record.but(outcome=Outcome(verdict=Verdict.SUCCEEDED, reason=reason, at=at))
         case Verdict.FAILED if record.retried < patience.retries:
-            return record.but(retried=record.retried + 1, next=Next(why=Why.RETRY, detail=reason))
+            later = now + pause(record.retried, run.id)
+            return record.but(retried=record.retried + 1, next=Next(why=Why.RETRY, detail=reason), not_before=later)
         case _:
             return record.but(outcome=Outcome(verdict=verdict, reason=reason, at=at))
+
+
+def pause(tries: int, seed: str) -> float:
+    """Return how many seconds to wait before the next try: growing, with a ceiling, and not the same for all.
+
+    The jitter comes from the run's id, so that tasks that were refused together do not come back together.
+    """
+    jitter = int(seed[:8], 16) / 0xFFFFFFFF / 4
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries, 16)) * (1 + jitter)
 
 
 def _interrupted(record: Record, judgement: Judgement, patience: Patience) -> Record:
     if judgement.session_missing and record.turns_seen:
         # The model has worked on it, and the conversation is gone: starting again from zero would do it twice.
-        return record
+        return record.but(asking=Asking(topic=Topic.SESSION))
     if record.cut_off > patience.max_cut_off:
-        return record
+        return record.but(asking=Asking(topic=Topic.CUT_OFF))
     return record.but(next=Next(why=Why.INTERRUPTED))
 
 
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
+def _overloaded(record: Record, run: Run, patience: Patience, now: float) -> Record:
+    if now - (record.throttled_since or now) > patience.outage:
+        return record.but(asking=Asking(topic=Topic.OUTAGE))
+    return record.but(next=Next(why=Why.OVERLOADED), not_before=now + pause(record.throttled - 1, run.id))

@@ -30,7 +30,7 @@ from dropbox_runner.core.actions import (
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import readable
-from dropbox_runner.core.record import Record, Run
+from dropbox_runner.core.record import Record, Run, Why
 from dropbox_runner.core.seen import Limits, Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State, Verdict
@@ -127,7 +127,7 @@ def _running(seen: Seen, record: Record, now: Now, limits: Limits, desk: _Desk) 
         _alive(seen, run, now, limits, desk)
     else:
         # Either its run has just been judged, or the daemon died between the move to running/ and the start.
-        desk.act(File(seen.name, home(record)))
+        desk.act(File(seen.name, seen.state, home(record)))
 
 
 def home(record: Record) -> State:
@@ -146,6 +146,8 @@ def _alive(seen: Seen, run: Run, now: Now, limits: Limits, desk: _Desk) -> None:
             desk.wait(seen.name, Wait(f"told to end ({run.stop.reason})", kill_at))
     elif seen.cancel:
         desk.act(Stop(seen.name, Verdict.CANCELLED, _CANCELLED))
+    elif seen.lingers:
+        desk.act(Stop(seen.name, Verdict.SUCCEEDED, "it did not end by itself after its result"))
     elif limits.stopping:
         desk.act(Stop(seen.name, Verdict.STOPPED, "the daemon was told to stop"))
     elif run.timeout is not None:
@@ -160,6 +162,8 @@ def _alive(seen: Seen, run: Run, now: Now, limits: Limits, desk: _Desk) -> None:
 def _blocked(seen: Seen, record: Record, desk: _Desk) -> None:
     if seen.cancel:
         desk.act(Cancel(seen.name, seen.state, _CANCELLED))
+    elif record.outcome is not None:
+        desk.act(File(seen.name, seen.state, home(record)))
     elif record.next is not None:
         # The answer was taken, and the daemon died before the task had moved.
         desk.act(TakeAnswer(seen.name, record.next.answers))
@@ -217,7 +221,9 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
     if not ready:
         return
     busy = sum(1 for seen in look.tasks if seen.state is State.RUNNING and seen.record is not None)
-    free = max(0, limits.max_parallel - busy)
+    places = 1 if look.probing else limits.max_parallel
+    free = max(0, places - busy)
+    starts_left = len(ready) if look.starts_left is None else look.starts_left
     for seen, record in sorted(ready, key=lambda one: _rank(*one)):
         if desk.busy(seen.name):
             continue
@@ -225,12 +231,21 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
         if look.paused is not None:
             desk.wait(seen.name, look.paused)
         elif early_by > 0:
-            desk.wait(seen.name, Wait("it is not to be started before its time", now.steady + early_by))
-        elif free > 0:
-            free -= 1
+            desk.wait(seen.name, Wait(_too_early(record), now.steady + early_by))
+        elif free > 0 and starts_left > 0:
+            free, starts_left = free - 1, starts_left - 1
             desk.act(Start(seen.name))
+        elif free > 0:
+            desk.wait(seen.name, Wait("as many runs were started as the settings allow within an hour"))
         else:
-            desk.wait(seen.name, Wait(f"waiting for a free place ({limits.max_parallel} at a time)"))
+            desk.wait(seen.name, Wait(f"waiting for a free place ({places} at a time)"))
+
+
+def _too_early(record: Record) -> str:
+    last = record.last
+    if last is None or record.next is None or record.next.why not in (Why.OVERLOADED, Why.RETRY):
+        return "it is not to be started before its time"
+    return f"{last.verdict}, will be tried again: {last.reason.strip().partition(chr(10))[0]}"
 
 
 def _may_start(seen: Seen, record: Record) -> bool:

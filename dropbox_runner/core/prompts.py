@@ -16,6 +16,7 @@ If you need a decision, a missing fact or a permission from the person who gave 
 comes as your next message, in this same session. Where that command cannot be found, write
 {"text": "your question", "options": ["first choice", "second choice"]} to the file named by
 $DROPBOX_RUNNER_QUESTION_FILE and end your turn. Do not ask in your final message only: it ends the task.
+To hand over a separate piece of work as a task of its own, run: dropbox-runner subtask "what is to be done".
 When you are done, end with a short report of what you did; it is what the person reads."""
 
 _READ_IN = re.compile(r"(?<!\S)@")
@@ -45,6 +46,12 @@ def continuation_prompt(why: Why, detail: str = "", answer: str = "") -> str:
     said = {
         Why.INTERRUPTED: "The run was cut off. Check which of your last steps took effect, then go on with the task.",
         Why.STOPPED: "The run was stopped. Check which of your last steps took effect, then go on with the task.",
+        Why.LIMITED: "The run was cut short by the account's usage limit, which is over. Go on with the task.",
+        Why.OVERLOADED: "The run was cut short because the API could not be reached or was overloaded. Go on.",
+        Why.ACCOUNT: "The run could not go on because of trouble with the account, which is mended. Go on.",
+        Why.ALLOWED: "You may now do what you were not allowed to do. Go on with the task.",
+        Why.DENIED: "The person has seen what you were not allowed to do, and does not allow it. Go on without.",
+        Why.MONEY: "The budget for this task was spent and has been raised. Go on with the task.",
         Why.RETRY: "The run failed. Look where things stand, then try again.",
         Why.EDITED: "You have ended your turn, but the task is not over.",
         Why.HANDED_BACK: "This task was handed back to you. Look where it stands, then complete it.",

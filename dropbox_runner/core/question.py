@@ -32,6 +32,9 @@ _Options: TypeAlias = Annotated[
 ]
 
 
+RUNNER = "dropbox-runner"
+
+
 class Question(BaseModel):
     """One question, with the answers that claude proposes. Its texts are safe to show in a terminal."""
 
@@ -52,6 +55,8 @@ class Questions(BaseModel):
     asked_at: str
     """ISO 8601."""
     questions: Annotated[tuple[Question, ...], Field(min_length=1)]
+    by_runner: bool = False
+    """Whether the runner itself asks, and not claude."""
 
 
 class _StrangeError(Exception):
@@ -73,6 +78,15 @@ def parse_questions(data: bytes) -> tuple[tuple[Question, ...], bool]:
         return (Question(text=text if text.strip(" \t\n␀\ufeff") else EMPTY),), False
 
 
+def is_by_runner(data: bytes) -> bool:
+    """Say whether a question.json is one of the runner's own."""
+    try:
+        content = json.loads(decode_anyhow(data))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("by") == RUNNER
+
+
 def joined_text(questions: Sequence[Question]) -> str:
     """Put all questions into one text, numbered where there are several."""
     if len(questions) == 1:
@@ -84,6 +98,8 @@ def to_json(asked: Questions) -> str:
     """Write question.json, in the shape in which claude may write it too."""
     questions = [{"text": one.text, "options": list(one.options)} for one in asked.questions]
     content: dict[str, Any] = {"number": asked.number, "run": asked.run, "asked_at": clean_line(asked.asked_at)}
+    if asked.by_runner:
+        content |= {"by": RUNNER}
     if len(questions) == 1:
         content |= questions[0]
     else:
@@ -94,7 +110,7 @@ def to_json(asked: Questions) -> str:
 def to_markdown(task_name: str, asked: Questions) -> str:
     """Write question.md: the question for people, and how to answer it."""
     name = clean_line(task_name)
-    parts = [f"# {name}: claude asks"]
+    parts = [f"# {name}: {'the runner' if asked.by_runner else 'claude'} asks"]
     several = len(asked.questions) > 1
     for number, question in enumerate(asked.questions, start=1):
         if several:

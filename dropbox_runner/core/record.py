@@ -57,6 +57,12 @@ class Why(StrEnum):
     ANSWER = "answer"
     INTERRUPTED = "interrupted"
     STOPPED = "stopped"
+    LIMITED = "limited"
+    OVERLOADED = "overloaded"
+    ACCOUNT = "account"
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    MONEY = "money"
     RETRY = "retry"
     HANDED_BACK = "handed_back"
     EDITED = "edited"
@@ -72,6 +78,30 @@ class Next(_Kept):
     """Which question and answer it goes on with: question-N.json, answer-N.*."""
     answers: tuple[str, ...] = ()
     """The files that become answer-N.*; named here first, so that a crash in between loses none."""
+    passes_answer: bool = True
+    """Whether the answer's text goes on to claude; `allow` and the like are for the runner alone."""
+    told: int | None = None
+    """The round that claude is told of, where it is not the one that is closed: the runner asked in between."""
+
+
+class Topic(StrEnum):
+    """What the runner itself asks about; claude's own questions have no topic."""
+
+    CUT_OFF = "cut_off"
+    OUTAGE = "outage"
+    SESSION = "session"
+    DENIED = "denied"
+    MONEY = "money"
+
+
+class Asking(_Kept):
+    """A question that the runner asks, and not claude: the answer is for the runner as well."""
+
+    topic: Topic
+    rules: tuple[str, ...] = ()
+    """What `allow` would grant."""
+    planned: Next | None = None
+    """The run that it keeps waiting: what that was to tell claude is not lost."""
 
 
 class Outcome(_Kept):
@@ -159,6 +189,18 @@ class Record(_Kept):
     cut_off: int = 0
     """Interruptions in a row; reset by any run that ends by itself."""
     retried: int = 0
+    throttled: int = 0
+    """Runs in a row that the API could not serve."""
+    throttled_since: float | None = None
+    """Unix time of the first of these."""
+    rules: tuple[str, ...] = ()
+    """Permissions that a person has granted for the rest of the task."""
+    budget_usd: float | None = None
+    """A new total that a person has set in an answer; it takes the place of the task's own."""
+    config_dir: str | None = None
+    """CLAUDE_CONFIG_DIR at the first start ("": none): sessions belong to it."""
+    asking: Asking | None = None
+    """Set while a question of the runner's own waits for its answer."""
     next: Next | None = None
     outcome: Outcome | None = None
     """None: it has not ended."""

@@ -38,6 +38,8 @@ class Seen:
     cancel: bool = False
     alive: bool = False
     """Whether the process of the open run exists."""
+    lingers: bool = False
+    """Whether the process has given its result long ago and does not end."""
     supervised: bool = False
     """Whether this daemon already watches that process."""
     asked: bool = True
@@ -56,6 +58,10 @@ class Look:
     tasks: tuple[Seen, ...] = ()
     paused: Wait | None = None
     """Why nothing new is started, if nothing is."""
+    probing: bool = False
+    """Whether the account has just refused: one start at a time, until one has gone well."""
+    starts_left: int | None = None
+    """How many runs the settings let be started just now; None: no limit."""
     watched: frozenset[str] = frozenset()
     """The ids of the runs whose processes this daemon watches."""
 

@@ -49,6 +49,16 @@ class Settings(BaseModel):
     permission_mode: PermissionMode = "bypassPermissions"
     """For a task that names none. The default lets claude work unattended."""
     model: str | None = None
+    on_denial: Literal["ask", "fail", "ignore"] = "ask"
+    """When a run ends well, but claude was not allowed something on the way."""
+    outage_patience: Seconds = Field(default=12 * 3600.0, gt=0)
+    """How long a task is tried again while the API cannot serve it, before a person is asked."""
+    daily_budget_usd: float | None = Field(default=None, gt=0)
+    """When so much has been spent since midnight, nothing is started until the next."""
+    max_starts_per_hour: int | None = Field(default=None, gt=0)
+    """How many runs are started within any hour."""
+    linger_grace: Seconds = Field(default=60.0, gt=0)
+    """How long claude may stay alive after its result, with nothing more in its log, before it is ended."""
     api_retries: int = Field(default=4, ge=0, le=15)
     """How often claude itself repeats a request that the API refused (15 is its own ceiling)."""
     allowed_args: tuple[str, ...] = ()

@@ -8,16 +8,33 @@ lines, and the last `result` decides; a killed run leaves no result and perhaps 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-_TELLING = (b'"type":"result"', b'"type":"assistant"', b'"subtype":"init"')
-"""Only lines that hold one of these are parsed at all.
+_TELLING = tuple(
+    f'"{key}":{space}"{value}"'.encode()
+    for key, value in (("type", "result"), ("type", "assistant"), ("type", "rate_limit_event"), ("subtype", "init"))
+    for space in ("", " ")
+)
+"""Only lines that hold one of these are parsed at all; with a space, as other writers of JSON put one.
 
 Inside a JSON string the quotes would be escaped, so a text of the model can never look like one of them. Lines that
 hold a file's content (`user`, often megabytes) are skipped without a parse.
 """
+
+
+@dataclass(frozen=True)
+class ApiError:
+    """The last refusal of the API that claude gave up on."""
+
+    kind: str = ""
+    """authentication_failed, billing_error, rate_limit, overloaded, server_error, invalid_request …"""
+    status: int | None = None
+    """HTTP status; None: no answer came."""
+    code: str = ""
+    """usage_limit_reached, connection_failed, max_output_tokens …; mostly empty."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +50,16 @@ class Ending:
     last_words: str = ""
     """The last text of the model, for a run that died before its result."""
     lines: int = 0
+    api_error: ApiError | None = None
+    """None: the model's last message was its own."""
+    used_up: tuple[tuple[str, float], ...] = ()
+    """The windows of the usage limit that are used up, each with the unix time of its reset."""
+
+    @property
+    def denials(self) -> tuple[dict[str, Any], ...]:
+        """What the model wanted to do and was not allowed to: tool_name and tool_input of each."""
+        found = (self.result or {}).get("permission_denials")
+        return tuple(one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
 
     @property
     def text(self) -> str:
@@ -47,8 +74,7 @@ class Ending:
 
     def number(self, key: str) -> float | None:
         """Return a number of the result line, or None when it has none of that name."""
-        value = (self.result or {}).get(key)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return _number((self.result or {}).get(key))
 
 
 def read_stream(lines: Iterable[bytes]) -> Ending:
@@ -75,11 +101,50 @@ def _with_line(ending: Ending, line: bytes) -> Ending:
             return replace(ending, result=message)
         case "system", "init":
             return replace(ending, session_id=_text(message.get("session_id")) or ending.session_id)
-        case "assistant", _ if not message.get("is_api_error_message"):
-            words = _words(message)
-            return replace(ending, turns_seen=ending.turns_seen + 1, last_words=words or ending.last_words)
+        case "rate_limit_event", _:
+            return _with_windows(ending, message.get("rate_limit_info"))
+        case "assistant", _ if message.get("is_api_error_message"):
+            params = message.get("api_error_params")
+            limits = params.get("rate_limit_info") if isinstance(params, dict) else None
+            return _with_windows(replace(ending, api_error=_api_error(message)), limits)
+        case "assistant", _:
+            words = _words(message) or ending.last_words
+            return replace(ending, turns_seen=ending.turns_seen + 1, last_words=words, api_error=None)
         case _:
             return ending
+
+
+def _api_error(message: dict[str, Any]) -> ApiError:
+    return ApiError(
+        kind=_text(message.get("error")) or "",
+        status=status_of(message),
+        code=_text(message.get("api_error")) or "",
+    )
+
+
+def status_of(message: dict[str, Any]) -> int | None:
+    """Return the HTTP status that a line reports; None: no answer came, or it is not said."""
+    status = message.get("api_error_status")
+    return status if isinstance(status, int) and not isinstance(status, bool) else None
+
+
+def _with_windows(ending: Ending, info: object) -> Ending:
+    """Note which windows a rate_limit_info calls used up; a newer word on a window replaces the older one."""
+    if not isinstance(info, dict):
+        return ending
+    inner = info.get("unifiedWindows")
+    windows = dict(inner) if isinstance(inner, dict) else {}
+    if "status" in info:
+        windows[_text(info.get("rateLimitType")) or "limit"] = info
+    known = dict(ending.used_up)
+    for name, window in windows.items():
+        if not isinstance(window, dict):
+            continue
+        reset = _number(window.get("resetsAt"))
+        known.pop(name, None)
+        if window.get("status") == "rejected" and reset is not None:
+            known[name] = reset
+    return replace(ending, used_up=tuple(known.items()))
 
 
 def _words(message: dict[str, Any]) -> str:
@@ -89,6 +154,16 @@ def _words(message: dict[str, Any]) -> str:
         return ""
     texts = [block.get("text") for block in content if isinstance(block, dict) and block.get("type") == "text"]
     return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _number(value: object) -> float | None:
+    """Return a number that can be calculated with: JSON as Python reads it may hold NaN, and integers of any size."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _text(value: object) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dropbox_runner.core.record import StopOrder
 from dropbox_runner.core.states import Verdict
-from dropbox_runner.core.stream import Ending
+from dropbox_runner.core.stream import ApiError, Ending, status_of
 
 _ALREADY_IN_USE = "is already in use"
 _ORDINARY = range(1, 128)
@@ -62,6 +62,11 @@ def judge(evidence: Evidence) -> Judgement:
         return Judgement(Verdict.FAILED, "claude ended without having asked the model anything")
     if evidence.exit_code not in (0, None) and stop is None:
         return Judgement(Verdict.FAILED, f"claude reported success, but {_exit(evidence.exit_code)}")
+    if (why := ending.result.get("terminal_reason")) not in (None, "completed"):
+        # tool_deferred, hook_stopped and the like: no error, but the turn was ended for it.
+        return Judgement(Verdict.FAILED, f"claude was stopped before it had finished ({why})")
+    if ending.denials:
+        return Judgement(Verdict.DENIED, "claude wanted to do something that it was not allowed to")
     return Judgement(Verdict.SUCCEEDED, "claude finished its work")
 
 
@@ -70,10 +75,12 @@ def _without_result(evidence: Evidence) -> Judgement:
         return Judgement(evidence.stop.verdict, evidence.stop.reason)
     if _ALREADY_IN_USE in evidence.stderr:
         return Judgement(Verdict.INTERRUPTED, "the session had already been started", session_exists=True)
-    if evidence.exit_code in _ORDINARY and evidence.ending.lines == 0:
-        # Nothing on stdout: claude did not accept how it was called. Trying again would only give the same answer.
+    if evidence.exit_code in _ORDINARY and evidence.ending.session_id is None:
+        # It never got as far as a session: claude did not accept how it was called, and would not the next time.
         said = evidence.stderr.strip() or "it said nothing"
         return Judgement(Verdict.FAILED, f"claude did not start ({_exit(evidence.exit_code)}): {said}")
+    if evidence.exit_code == 0 and evidence.ending.session_id is None and evidence.ending.lines:
+        return Judgement(Verdict.FAILED, "what was run as claude wrote nothing that claude would write")
     return Judgement(Verdict.INTERRUPTED, f"claude was cut off without a result ({_exit(evidence.exit_code)})")
 
 
@@ -81,9 +88,45 @@ def _with_error(evidence: Evidence) -> Judgement:
     text = evidence.ending.text.strip()
     if _NO_CONVERSATION in text or _NO_CONVERSATION in evidence.stderr:
         return Judgement(Verdict.INTERRUPTED, "claude does not know the session", session_missing=True)
-    if evidence.stop is not None:
+    if evidence.stop is not None and evidence.stop.verdict is not Verdict.SUCCEEDED:
         return Judgement(evidence.stop.verdict, evidence.stop.reason)
-    return Judgement(Verdict.FAILED, text or f"claude reported an error without words ({_exit(evidence.exit_code)})")
+    said = text or f"claude reported an error without words ({_exit(evidence.exit_code)})"
+    return Judgement(_of_error(evidence.ending), said)
+
+
+def served(ending: Ending) -> Verdict | None:
+    """Say how the API has served a run, whatever became of the task; None when the run could not say.
+
+    A run that asked a question, or was called off, can have met the usage limit all the same.
+    """
+    if ending.result is None:
+        return None
+    return _of_error(ending) if ending.result.get("is_error") is not False else Verdict.SUCCEEDED
+
+
+_ACCOUNT = {
+    *("authentication_failed", "oauth_org_not_allowed", "account_on_hold", "verification_required"),
+    *("billing_error", "cloud_credential_error"),
+}
+_PASSING = {"rate_limit", "overloaded", "server_error"}
+_PASSING_STATUS = {408, 429}
+
+
+def _of_error(ending: Ending) -> Verdict:
+    """Tell whose trouble an error is: the task's, the account's, or nobody's and it will pass."""
+    result = ending.result or {}
+    if result.get("subtype") == "error_max_budget_usd":
+        return Verdict.OUT_OF_MONEY
+    error = ending.api_error or ApiError()
+    status = status_of(result) or error.status
+    code = result.get("api_error") or error.code
+    if code == "usage_limit_reached" or (status == 429 and ending.used_up):
+        return Verdict.LIMITED
+    if status in (401, 402, 403) or error.kind in _ACCOUNT:
+        return Verdict.ACCOUNT
+    if code == "connection_failed" or status in _PASSING_STATUS or (status is not None and status >= 500):
+        return Verdict.OVERLOADED
+    return Verdict.OVERLOADED if status is None and error.kind in _PASSING else Verdict.FAILED
 
 
 def _exit(code: int | None) -> str:

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import uuid
+
 from dropbox_runner.core.actions import Cancel, TakeAnswer
-from dropbox_runner.core.followup import GIVE_UP
-from dropbox_runner.core.record import Next, Outcome, Why
+from dropbox_runner.core.asking import reply
+from dropbox_runner.core.record import Next, Outcome, Record, Why
 from dropbox_runner.core.states import State, Verdict
+from dropbox_runner.core.stream import read_stream
 from dropbox_runner.daemon.desk import Desk
-from dropbox_runner.daemon.prompting import answer_to
+from dropbox_runner.daemon.prompting import answer_given
 from dropbox_runner.folder.store import TaskFolder
 
 
 def take_answer(desk: Desk, action: TakeAnswer) -> None:
-    """File question and answer under their number and queue the next run.
+    """File question and answer under their number, and do what the answer says.
 
-    The record names the files first, then they are renamed, then the task moves: each crash in between leaves a
-    task in blocked/ with a next run planned, and that is taken up here again.
+    The record names the files and what follows first, then they are renamed, then the task moves: each crash in
+    between leaves a task in blocked/ with a next run planned (or with its outcome), and that is taken up again.
     """
     folder = desk.store.task(State.BLOCKED, action.name)
     record = folder.record()
     if record.next is None:
-        planned = Next(why=Why.ANSWER, round=record.rounds + 1, answers=action.answers)
-        record = record.but(next=planned, rounds=record.rounds + 1).with_event(desk.now.stamp(), "answered")
-        folder.write_record(record)
-    assert record.next is not None
+        record = _answered(desk, folder, record, action.answers)
+    if record.next is None:
+        desk.finish(folder, record, _last_words(folder, record))
+        folder.file_round(Next(why=Why.ANSWER, round=record.rounds, answers=action.answers))
+        target = State.DONE if record.outcome and record.outcome.verdict is Verdict.SUCCEEDED else State.FAILED
+        desk.move(action.name, State.BLOCKED, target, record.outcome.reason if record.outcome else "")
+        return
+    folder.write_record(record)
     folder.file_round(record.next)
-    last = record.last
-    by_runner = last is not None and last.verdict is not Verdict.ASKED
-    if by_runner and answer_to(folder, record.next).strip() == GIVE_UP:
-        _end(desk, folder, State.BLOCKED, "stopped by your answer")
-    else:
-        why = "answered" if record.next.why is Why.ANSWER else "its task was edited"
-        desk.move(action.name, State.BLOCKED, State.PENDING, why)
+    desk.move(action.name, State.BLOCKED, State.PENDING, _HOW.get(record.next.why, "answered"))
+
+
+_HOW = {
+    Why.EDITED: "its task was edited",
+    Why.ALLOWED: "you allowed it",
+    Why.MONEY: "it may spend more",
+    Why.START: "it starts from the beginning",
+}
+
+
+def _last_words(folder: TaskFolder, record: Record) -> str:
+    return read_stream(folder.lines(record.last.number)).text if record.last is not None else ""
+
+
+def _answered(desk: Desk, folder: TaskFolder, record: Record, answers: tuple[str, ...]) -> Record:
+    closing = Next(why=Why.ANSWER, round=record.rounds + 1, answers=answers)
+    said = answer_given(folder, answers)
+    record = reply(record, said, closing, str(uuid.uuid4()), desk.now.stamp())
+    return record.but(rounds=record.rounds + 1).with_event(desk.now.stamp(), "answered")
 
 
 def cancel(desk: Desk, action: Cancel) -> None:
@@ -40,13 +60,9 @@ def cancel(desk: Desk, action: Cancel) -> None:
     if folder.task_file is None:
         # It was taken back, so it may be dropped again as it is.
         desk.ledger.forget(folder.record().id)
-    _end(desk, folder, action.state, action.reason)
-
-
-def _end(desk: Desk, folder: TaskFolder, state: State, reason: str) -> None:
     record = folder.record()
-    outcome = Outcome(verdict=Verdict.CANCELLED, reason=reason, at=desk.now.stamp())
+    outcome = Outcome(verdict=Verdict.CANCELLED, reason=action.reason, at=desk.now.stamp())
     desk.finish(folder, record.but(outcome=outcome, next=None).with_event(desk.now.stamp(), "cancelled"), "")
-    moved = desk.move(folder.name, state, State.FAILED, f"cancelled: {reason}")
+    moved = desk.move(folder.name, action.state, State.FAILED, f"cancelled: {action.reason}")
     # Only now: removed before the move, a crash in between would forget that it was called off.
     moved.remove_cancel()

@@ -16,6 +16,7 @@ from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import Task, parse_task
 from dropbox_runner.folder import durable
+from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import ERROR, RESULT, RESULT_TEXT
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import MAX_TASK, Store, TaskFolder
@@ -31,6 +32,7 @@ class Desk:
     store: Store
     agents: Agents
     ledger: Ledger
+    gate: GateFile
     settings: Settings
     commands: Commands
     now: Now

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
 from dropbox_runner.agent import processes
+from dropbox_runner.core import asking as asking_texts
 from dropbox_runner.core.actions import End
 from dropbox_runner.core.clock import Now
+from dropbox_runner.core.denials import Denial, denials
 from dropbox_runner.core.errors import RejectedError
-from dropbox_runner.core.followup import Patience, conclude, cut_off_question
-from dropbox_runner.core.question import Question, Questions, parse_questions, to_json, to_markdown
-from dropbox_runner.core.record import Record, Run
+from dropbox_runner.core.followup import Patience, conclude
+from dropbox_runner.core.gate import after
+from dropbox_runner.core.money import budget_of
+from dropbox_runner.core.question import Question, Questions, is_by_runner, parse_questions, to_json, to_markdown
+from dropbox_runner.core.record import Asking, Record, Run, Topic
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import Ending, read_stream
-from dropbox_runner.core.verdict import Evidence, judge
-from dropbox_runner.daemon.desk import Desk, log, read_task
+from dropbox_runner.core.verdict import Evidence, Judgement, judge, served
+from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION, QUESTION_TEXT
 from dropbox_runner.folder.store import TaskFolder
@@ -35,15 +44,26 @@ def end(desk: Desk, action: End) -> None:
     if swept:
         log.info("%s: run %d left processes behind, ended: %s", action.name, run.number, ", ".join(swept))
     ending = read_stream(folder.lines(run.number))
-    evidence = Evidence(ending, exit_code, folder.stderr_head(run.number), folder.question.exists(), run.stop)
+    evidence = Evidence(ending, exit_code, folder.stderr_head(run.number), _claude_asked(folder), run.stop)
     measured = _measured(record, run, ending, desk.now).but(exit_code=exit_code, swept=swept)
     record = record.but(session_seen=record.session_seen or ending.session_id is not None)
-    record = conclude(record, measured, judge(evidence), _patience(folder, record, desk.settings), desk.now.stamp())
+    found = denials(ending.denials, record.rules)
+    judgement = _with_what_was_denied(judge(evidence), found)
+    record = conclude(
+        record,
+        measured,
+        judgement,
+        _patience(folder, record, desk.settings),
+        at=desk.now.stamp(),
+        now=desk.now.wall.timestamp(),
+        rules=tuple(one.rule for one in found if one.rule is not None),
+    )
+    _pass_on(desk, judgement, ending)
     if record.outcome is not None:
         desk.finish(folder, record, ending.text)
         folder.remove_cancel()
     elif record.next is None:
-        _leave_question(desk, folder, record)
+        _leave_question(desk, folder, record, found)
     else:
         folder.write_record(record)
     desk.agents.forget(run.id)
@@ -52,17 +72,55 @@ def end(desk: Desk, action: End) -> None:
     desk.ledger.note_run(record.name, last)
 
 
+def _with_what_was_denied(judgement: Judgement, found: tuple[Denial, ...]) -> Judgement:
+    if judgement.verdict is not Verdict.DENIED:
+        return judgement
+    return replace(judgement, reason="claude was not allowed to " + "; ".join(one.words for one in found))
+
+
+def _claude_asked(folder: TaskFolder) -> bool:
+    try:
+        # One of our own lies there when the daemon died between writing it and writing down the verdict.
+        return not is_by_runner(durable.read(folder.question))
+    except FileNotFoundError:
+        return False
+    except (durable.UnreadableError, OSError):
+        return True
+
+
 def _patience(folder: TaskFolder, record: Record, settings: Settings) -> Patience:
     try:
         retries = read_task(folder, record, settings).retries
     except (RejectedError, OSError):
         retries = None  # edited into something else meanwhile
-    return Patience(settings.retries if retries is None else retries, settings.max_cut_off)
+    return Patience(
+        retries=settings.retries if retries is None else retries,
+        max_cut_off=settings.max_cut_off,
+        outage=settings.outage_patience,
+        on_denial=settings.on_denial,
+    )
+
+
+def _pass_on(desk: Desk, judgement: Judgement, ending: Ending) -> None:
+    """Close or open the gate for all tasks, as this run has shown the account to be."""
+    before = desk.gate.read()
+    resets = max((reset for _, reset in ending.used_up), default=None)
+    how = served(ending)
+    gate = after(before, how, ending.text or judgement.reason, resets, desk.now.wall.timestamp())
+    if gate != before:
+        desk.gate.write(gate)
+    if gate is not None and how in (Verdict.LIMITED, Verdict.ACCOUNT):
+        level = logging.WARNING if how is Verdict.LIMITED else logging.ERROR
+        until = datetime.fromtimestamp(gate.until).astimezone().strftime("%H:%M")
+        log.log(level, "%s: %s; nothing is started before %s", gate.why, first_line(gate.reason), until)
 
 
 def _measured(record: Record, run: Run, ending: Ending, now: Now) -> Run:
     total = ending.number("total_cost_usd")
-    earlier = max((one.session_cost_usd or 0.0 for one in record.runs), default=0.0)
+    earlier = 0.0
+    for one in record.runs:
+        # A session that had to be begun anew counts from nothing.
+        earlier = max(earlier if one.resumed else 0.0, one.session_cost_usd or 0.0)
     turns = ending.number("num_turns")
     return run.but(
         session_cost_usd=total,
@@ -74,16 +132,21 @@ def _measured(record: Record, run: Run, ending: Ending, now: Now) -> Run:
     )
 
 
-def _leave_question(desk: Desk, folder: TaskFolder, record: Record) -> None:
-    run = record.last
-    assert run is not None
-    if run.verdict is Verdict.ASKED:
-        questions = _asked(folder, record)
-    else:
-        text, options = cut_off_question(record)
-        questions = (Question(text=text, options=options),)
+def ask_for_money(desk: Desk, folder: TaskFolder, record: Record) -> None:
+    """Ask before a run that nothing is left for."""
+    _leave_question(desk, folder, record.but(asking=Asking(topic=Topic.MONEY, planned=record.next), next=None), ())
+
+
+def _leave_question(desk: Desk, folder: TaskFolder, record: Record, found: tuple[Denial, ...]) -> None:
+    questions = _asked(folder, record) if record.asking is None else (_own(desk, folder, record, record.asking, found),)
     number = record.rounds + 1
-    asked = Questions(number=number, run=run.number, asked_at=desk.now.stamp(), questions=questions)
+    asked = Questions(
+        number=number,
+        run=len(record.runs),
+        asked_at=desk.now.stamp(),
+        questions=questions,
+        by_runner=record.asking is not None,
+    )
     # An answer that lies here already was written before anybody could have read this question.
     late = folder.set_aside(folder.answers, "late-answer")
     if late:
@@ -91,6 +154,22 @@ def _leave_question(desk: Desk, folder: TaskFolder, record: Record) -> None:
     folder.write_text(QUESTION, to_json(asked))
     folder.write_text(QUESTION_TEXT, to_markdown(record.name, asked))
     folder.write_record(record.but(late=(*record.late, *late)))
+
+
+def _own(desk: Desk, folder: TaskFolder, record: Record, asking: Asking, found: tuple[Denial, ...]) -> Question:
+    match asking.topic:
+        case Topic.CUT_OFF:
+            return asking_texts.cut_off(record)
+        case Topic.OUTAGE:
+            return asking_texts.outage(record, desk.now.wall.timestamp())
+        case Topic.SESSION:
+            return asking_texts.session_lost()
+        case Topic.DENIED:
+            return asking_texts.denied(found)
+        case Topic.MONEY:
+            return asking_texts.money(record, budget_of(record, read_task(folder, record, desk.settings)) or 0.0)
+        case _:
+            assert_never(asking.topic)
 
 
 def _asked(folder: TaskFolder, record: Record) -> tuple[Question, ...]:

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from pathlib import Path
 
 from dropbox_runner.agent import processes
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.core.answer import parse_answer
+from dropbox_runner.core.asking import problem
 from dropbox_runner.core.clock import Now
+from dropbox_runner.core.gate import Gate
 from dropbox_runner.core.names import folder_name, is_pause
-from dropbox_runner.core.record import Run
+from dropbox_runner.core.question import parse_questions
+from dropbox_runner.core.record import Record, Run
 from dropbox_runner.core.seen import Drop, Look, Seen
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
+from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.folder import durable
+from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.scan import Found, Scanner
 from dropbox_runner.folder.store import is_bare
+from dropbox_runner.folder.tail import ends_in_result
 
 
 class Looker:
     """Looks at everything once."""
 
-    def __init__(self, layout: Layout, settings: Settings, agents: Agents, arrivals: Arrivals) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        agents: Agents,
+        arrivals: Arrivals,
+        gate: GateFile,
+        spending: Spending,
+    ) -> None:
+        self._gate = gate
+        self._spending = spending
         self._layout = layout
         self._settings = settings
         self._agents = agents
@@ -42,7 +60,15 @@ class Looker:
         unfinished = {self._layout.root / drop.file for drop in drops}
         unfinished |= {self._path(one) / name for one in found for name in one.answers}
         self._arrivals.forget_all_but(unfinished)
-        return Look(drops, seen, self._paused(names), self._agents.watched())
+        gate = self._gate.read()
+        return Look(
+            drops,
+            seen,
+            self._paused(names, gate, now),
+            watched=self._agents.watched(),
+            probing=gate is not None and gate.probing,
+            starts_left=self._spending.starts_left(now),
+        )
 
     def _path(self, found: Found) -> Path:
         return self._layout.task(found.state, found.name)
@@ -64,18 +90,28 @@ class Looker:
             bare=is_bare(found.files),
             cancel=found.cancel,
             alive=run is not None and _is_alive(run),
+            lingers=run is not None and self._lingers(found, run),
             supervised=run is not None and self._agents.watches(run.id),
             asked=QUESTION in found.files,
             answers=found.answers,
             answer_wait=self._answer_wait(found, now) if found.state is State.BLOCKED else None,
         )
 
+    def _lingers(self, found: Found, run: Run) -> bool:
+        """Say whether claude has given its result, and has written nothing since for longer than it may take to end."""
+        log = self._path(found) / f"run-{run.number}.jsonl"
+        try:
+            quiet_for = time.time() - log.stat().st_mtime
+        except OSError:
+            return False
+        return quiet_for > self._settings.linger_grace and ends_in_result(log)
+
     def _answer_wait(self, found: Found, now: Now) -> Wait | None:
         folder = self._path(found)
         for name in found.answers:
             path = folder / name
             wait = self._arrivals.wait_for(path, found.files, self._settings.answer_settle, now.steady, _answer_ends)
-            if wait is None and (problem := _problem(path)) is not None:
+            if wait is None and (problem := _problem(path, found.record)) is not None:
                 wait = Wait(problem, notable=True)
             elif wait is not None and wait.reason == EMPTY:
                 # In the same words as for one that holds nothing but blanks: to a person that is the same.
@@ -84,7 +120,7 @@ class Looker:
                 return Wait(f"{name}: {wait.reason}", wait.until, notable=wait.notable)
         return None
 
-    def _paused(self, names: frozenset[str]) -> Wait | None:
+    def _paused(self, names: frozenset[str], gate: Gate | None, now: Now) -> Wait | None:
         pause = next((name for name in names if is_pause(name)), None)
         if pause is not None:
             return Wait(f"paused: the file {pause} lies in the folder")
@@ -94,7 +130,17 @@ class Looker:
                 "(`claude: /path/to/claude`) or with --claude",
                 notable=True,
             )
-        return None
+        if gate is not None and (left := gate.until - now.wall.timestamp()) > 0:
+            return Wait(
+                f"{gate.in_words(_clock_time(gate.until))} (`dropbox-runner resume`: try now)", now.steady + left
+            )
+        return self._spending.wait(now)
+
+
+def _clock_time(moment: float) -> str:
+    then = datetime.fromtimestamp(moment).astimezone()
+    today = datetime.now().astimezone().date() == then.date()
+    return then.strftime("%H:%M" if today else "%a %d %b %H:%M")
 
 
 def _is_alive(run: Run) -> bool:
@@ -108,8 +154,11 @@ def _answer_ends(name: str, data: bytes) -> bool:
     return parse_answer(name, data, ()).ended
 
 
-def _problem(path: Path) -> str | None:
+def _problem(path: Path, record: Record | None) -> str | None:
     try:
-        return parse_answer(path.name, durable.read(path), ()).problem
+        question = path.parent / QUESTION
+        questions = parse_questions(durable.read(question))[0] if question.exists() else ()
+        answer = parse_answer(path.name, durable.read(path), questions)
+        return answer.problem or (problem(record, answer.text) if record is not None else None)
     except (OSError, durable.UnreadableError) as error:
         return str(error)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.plan import Plan, Waiting
+from dropbox_runner.core.settle import Wait
+from dropbox_runner.folder import durable
 
 log = logging.getLogger("dropbox_runner")
 
@@ -18,27 +20,20 @@ class Notice:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._shown: tuple[Waiting, ...] | None = None
+        self._shown = ""
         self._logged: set[tuple[str, str]] = set()
 
-    def publish(self, planned: Plan, now: Now) -> None:
-        """Make the present waits known."""
-        if planned.waiting == self._shown:
-            return
-        self._shown = planned.waiting
+    def publish(self, planned: Plan, held: Wait | None, now: Now) -> None:
+        """Make the present waits known; `held` is why nothing new is started, if nothing is."""
         self._log(planned.waiting)
-        rows = [
-            {
-                "name": one.name,
-                "reason": one.wait.reason,
-                "until": None if one.wait.until is None else now.wall.timestamp() + one.wait.until - now.steady,
-            }
-            for one in planned.waiting
-        ]
+        rows = [{"name": one.name, **_row(one.wait, now)} for one in planned.waiting]
+        shown = json.dumps([rows, _row(held, now) if held else None])
+        if shown == self._shown:
+            return
+        self._shown = shown
         # Not durable on purpose: it describes this moment, and is written by every daemon anew.
-        temp = self._path.with_suffix(".tmp")
-        temp.write_text(json.dumps({"pid": os.getpid(), "at": now.stamp(), "waiting": rows}, indent=1))
-        temp.replace(self._path)
+        said = {"pid": os.getpid(), "at": now.stamp(), "held": _row(held, now) if held else None, "waiting": rows}
+        durable.replace_soon(self._path, json.dumps(said, indent=1).encode())
 
     def _log(self, waiting: tuple[Waiting, ...]) -> None:
         notable = [one for one in waiting if one.wait.notable]
@@ -47,3 +42,9 @@ class Notice:
             if (one.name, one.wait.reason) not in self._logged:
                 log.warning("%s: %s", one.name, one.wait.reason)
         self._logged = present
+
+
+def _row(wait: Wait, now: Now) -> dict[str, object]:
+    # Whole seconds: put together anew from two clocks at every look, the same moment differs by a little each time.
+    until = None if wait.until is None else round(now.wall.timestamp() + wait.until - now.steady)
+    return {"reason": wait.reason, "until": until}

@@ -19,13 +19,16 @@ from dropbox_runner.core.task import Task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.store import TaskFolder
 
+_LOGGED = 160
+"""Characters of a question in one line of the log."""
+
 
 def prompt_for(folder: TaskFolder, record: Record, task: Task) -> str:
     """Return the prompt of the run that the record plans next."""
     planned = record.next
     assert planned is not None
     questions = _questions(folder, planned)
-    answer = _answer(folder, planned, questions)
+    answer = _answer(folder, planned, questions) if planned.passes_answer else ""
     if not record.session_seen:
         # There is no session to go on with: everything has to be said (again), whatever the run is for.
         text = first_prompt(task.instructions, _files(task))
@@ -41,27 +44,33 @@ def prompt_for(folder: TaskFolder, record: Record, task: Task) -> str:
     return with_late_words(text, _texts(folder, record.late))
 
 
-def answer_to(folder: TaskFolder, planned: Next) -> str:
-    """Return what the person answered in the round that the next run goes on with."""
-    return _answer(folder, planned, _questions(folder, planned))
+def answer_given(folder: TaskFolder, answers: tuple[str, ...]) -> str:
+    """Return what the person has answered in these files to the question that lies there."""
+    questions = parse_questions(durable.read(folder.question))[0] if folder.question.exists() else ()
+    return "\n\n".join(parse_answer(name, durable.read(folder.path / name), questions).text for name in answers)
 
 
 def question_text(folder: TaskFolder) -> str:
     """Return the question that waits for its answer, on one line."""
-    return " ".join(joined_text(parse_questions(durable.read(folder.question))[0]).split())
+    text = " ".join(joined_text(parse_questions(durable.read(folder.question))[0]).split())
+    return text if len(text) <= _LOGGED else f"{text[:_LOGGED]}…"
 
 
 def _questions(folder: TaskFolder, planned: Next) -> tuple[Question, ...]:
-    path = folder.path / f"question-{planned.round}.json"
-    return parse_questions(durable.read(path))[0] if planned.round is not None and path.exists() else ()
+    told = _told(planned)
+    path = folder.path / f"question-{told}.json"
+    return parse_questions(durable.read(path))[0] if told is not None and path.exists() else ()
+
+
+def _told(planned: Next) -> int | None:
+    return planned.round if planned.told is None else planned.told
 
 
 def _answer(folder: TaskFolder, planned: Next, questions: tuple[Question, ...]) -> str:
-    if planned.round is None:
+    told = _told(planned)
+    if told is None:
         return ""
-    files = sorted(folder.path.glob(f"answer-{planned.round}[.-]*")) + sorted(
-        folder.path.glob(f"answer-{planned.round}")
-    )
+    files = sorted(folder.path.glob(f"answer-{told}[.-]*")) + sorted(folder.path.glob(f"answer-{told}"))
     return "\n\n".join(parse_answer(_unnumbered(file), durable.read(file), questions).text for file in files)
 
 

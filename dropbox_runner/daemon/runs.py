@@ -10,19 +10,21 @@ import uuid
 from pathlib import Path
 
 from dropbox_runner.agent import processes
-from dropbox_runner.agent.command import Session, command_line
+from dropbox_runner.agent.command import Granted, Session, command_line
 from dropbox_runner.agent.environment import MARK, agent_environment
 from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, Start, Stop
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RejectedError, RunnerError
+from dropbox_runner.core.money import left_to_spend
 from dropbox_runner.core.record import Next, Record, Run, StopOrder, Why
 from dropbox_runner.core.reports import summary
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.task import Task
 from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
+from dropbox_runner.daemon.ending import ask_for_money
 from dropbox_runner.daemon.prompting import prompt_for, question_text
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
@@ -30,6 +32,8 @@ from dropbox_runner.folder.store import TaskFolder
 
 _DEATH_TAKES = 1.0
 """Seconds until a killed process is gone, unless it hangs in the kernel."""
+_CONFIG_DIR = "CLAUDE_CONFIG_DIR"
+"""A session is known only in the configuration folder in which it began."""
 
 
 def start(desk: Desk, action: Start) -> None:
@@ -40,6 +44,11 @@ def start(desk: Desk, action: Start) -> None:
         task = read_task(folder, record, desk.settings)
     except RejectedError as error:
         desk.reject(folder, record, Verdict.REJECTED, str(error))
+        return
+    left = left_to_spend(record, task)
+    if left is not None and left <= 0:
+        ask_for_money(desk, folder, record)
+        desk.move(action.name, State.PENDING, State.BLOCKED, f"asks: {question_text(folder)}")
         return
     # Move first: a crash in between leaves a task in running/ without an open run, which the next look puts back.
     folder = desk.store.move(action.name, State.PENDING, State.RUNNING)
@@ -60,6 +69,12 @@ _WHY = {
     "answer": "with your answer",
     "interrupted": "it had been cut off",
     "stopped": "it had been stopped",
+    "limited": "the usage limit is over",
+    "overloaded": "another try",
+    "account": "another try",
+    "allowed": "you allowed it",
+    "denied": "you did not allow it",
+    "money": "it may spend more",
     "retry": "another try",
     "handed_back": "handed back",
     "edited": "the task was edited",
@@ -72,7 +87,10 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     folder.file_round(planned)
     prompt = prompt_for(folder, record, task)
     waiting = record
-    record = record.but(working_dir=record.working_dir or _own_choice(task))
+    record = record.but(
+        working_dir=record.working_dir or _own_choice(task),
+        config_dir=os.environ.get(_CONFIG_DIR, "") if record.config_dir is None else record.config_dir,
+    )
     run = _new_run(desk, record, planned, task)
     record = record.with_run(run).but(next=None, late=(), edited=False)
     launch = _what_to_start(desk, folder, record, run, task)
@@ -91,6 +109,7 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     except OSError as error:
         # It works, and must not be taken for something that was not started. The next look knows it by its mark.
         log.warning("%s: run %d was started, but that could not be written down: %s", folder.name, run.number, error)
+    desk.ledger.note_start(run.id, desk.now.wall.timestamp())
     return record
 
 
@@ -119,6 +138,7 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
         durable.make_directory(folder.work)
     session = Session(record.session_id, resume=run.resumed)
     marks = {
+        **({_CONFIG_DIR: record.config_dir} if record.config_dir else {}),
         MARK: run.id,
         "DROPBOX_RUNNER_TASK_ID": record.id,
         "DROPBOX_RUNNER_TASK_DIR": str(folder.path),
@@ -127,13 +147,17 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
     }
     settings = desk.settings
     return Launch(
-        arguments=command_line(claude, task, settings, session, _directories(task)),
+        arguments=command_line(claude, task, settings, session, _granted(record, task)),
         environment=agent_environment(os.environ, settings.pass_env, marks, settings.api_retries, desk.commands),
         working_dir=Path(record.working_dir) if record.working_dir is not None else folder.work,
         stdin=folder.prompt(run.number),
         stdout=folder.stream(run.number),
         stderr=folder.stderr(run.number),
     )
+
+
+def _granted(record: Record, task: Task) -> Granted:
+    return Granted(directories=_directories(task), rules=record.rules, budget_usd=left_to_spend(record, task))
 
 
 def _directories(task: Task) -> tuple[str, ...]:
@@ -212,9 +236,9 @@ def abandon(desk: Desk, action: Abandon) -> None:
 
 def file(desk: Desk, action: File) -> None:
     """Move a task out of running/ as its record says."""
-    folder = desk.store.task(State.RUNNING, action.name)
+    folder = desk.store.task(action.state, action.name)
     level = logging.WARNING if action.target is State.FAILED else logging.INFO
-    desk.move(action.name, State.RUNNING, action.target, _why_moved(folder, folder.record()), level=level)
+    desk.move(action.name, action.state, action.target, _why_moved(folder, folder.record()), level=level)
 
 
 def _why_moved(folder: TaskFolder, record: Record) -> str:

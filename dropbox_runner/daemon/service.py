@@ -26,7 +26,9 @@ from dropbox_runner.daemon.desk import Desk
 from dropbox_runner.daemon.doorbell import Doorbell
 from dropbox_runner.daemon.look import Looker
 from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.daemon.watcher import Watcher
+from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import Layout
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
@@ -64,11 +66,13 @@ class Service:
         layout: Layout,
         settings: Settings,
         ledger: Ledger,
+        gate: GateFile,
         commands: Commands,
         notice: Notice,
         *,
         watcher: Watcher | None,
         bell: Doorbell,
+        show: Callable[[Look, Plan, Now], None] = lambda *_: None,
         clock: Callable[[], Now] = read_clock,
     ) -> None:
         self._settings = settings
@@ -79,11 +83,13 @@ class Service:
         self._commands = commands
         self._agents = Agents()
         self._arrivals = Arrivals()
-        self._looker = Looker(layout, settings, self._agents, self._arrivals)
+        self._gate = gate
+        self._looker = Looker(layout, settings, self._agents, self._arrivals, gate, Spending(ledger, settings))
         self._notice = notice
         self._watcher = watcher
         self._bell = bell
         self._clock = clock
+        self._show = show
         self._limits = Limits(max_parallel=settings.max_parallel, stop_grace=settings.stop_grace)
         self._refused: dict[str, _Refused] = {}
         self._leave = False
@@ -140,8 +146,11 @@ class Service:
             self._trouble = ""
         self._watch(look)
         planned = self._without_refused(decide(look, now, self._limits), now)
-        self._notice.publish(planned, now)
-        desk = Desk(self._store, self._agents, self._ledger, self._settings, self._commands, now, self.failed)
+        self._notice.publish(planned, look.paused, now)
+        self._show(look, planned, now)
+        desk = Desk(
+            self._store, self._agents, self._ledger, self._gate, self._settings, self._commands, now, self.failed
+        )
         for action in planned.actions:
             self._try(action, desk)
         return look, planned
@@ -149,7 +158,8 @@ class Service:
     def _watch(self, look: Look) -> None:
         if self._watcher is None:
             return
-        folders = [self._layout.root, *map(self._layout.state, LIVE)]
+        # gate.json goes when somebody says `resume`.
+        folders = [self._gate.path.parent, self._layout.root, *map(self._layout.state, LIVE)]
         # Only where a person is expected to write something. Not into working directories: agents make many files.
         pending = [one for one in look.tasks if one.state is State.PENDING]
         shown = [one for one in look.tasks if one.state is not State.PENDING]

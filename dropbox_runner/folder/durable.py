@@ -51,6 +51,13 @@ def is_half_of(name: str, whole: str) -> bool:
     return name.startswith(f".{whole}.") and name.endswith(_HALF)
 
 
+def replace_soon(path: Path, data: bytes) -> None:
+    """Put a whole file in place without waiting for the disk: for what only describes this moment."""
+    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temp.write_bytes(data)
+    temp.replace(path)
+
+
 def _write_new(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:

@@ -19,6 +19,8 @@ ERROR = "error.md"
 RESULT = "result.json"
 RESULT_TEXT = "result.md"
 WORK = "work"
+GATE = "gate/gate.json"
+"""In a folder of its own, because the daemon watches that for its removal."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dropbox_runner.core.record import Dropped, Run
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS taken (file TEXT, sha256 TEXT, mtime_ns INTEGER, task_id TEXT, at TEXT,
                                   PRIMARY KEY (file, sha256, mtime_ns));
+CREATE TABLE IF NOT EXISTS starts (id TEXT PRIMARY KEY, at REAL);
 CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, task TEXT, ended_at TEXT, verdict TEXT, cost_usd REAL);
 """
 
@@ -66,6 +67,16 @@ class Ledger:
         """Forget the files of a task that was taken back."""
         with closing(self._open()) as base, base:
             base.execute("DELETE FROM taken WHERE task_id = ?", (task_id,))
+
+    def note_start(self, run_id: str, at: float) -> None:
+        """Remember when a run was started (unix time)."""
+        with closing(self._open()) as base, base:
+            base.execute("INSERT OR IGNORE INTO starts VALUES (?, ?)", (run_id, at))
+
+    def starts_since(self, moment: float) -> list[float]:
+        """Return when runs were started after this moment, oldest first."""
+        with closing(self._open()) as base:
+            return [float(row[0]) for row in base.execute("SELECT at FROM starts WHERE at > ? ORDER BY at", (moment,))]
 
     def note_run(self, task: str, run: Run) -> None:
         """Remember what a run cost. Noting it twice counts it once."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.question import parse_questions
 from dropbox_runner.core.record import Record
@@ -20,7 +21,7 @@ from dropbox_runner.folder.ledger import Spent
 from dropbox_runner.folder.scan import Found, Scanner
 from dropbox_runner.folder.store import TaskFolder
 
-_LATELY = 8
+LATELY = 8
 """How many ended tasks are shown."""
 
 
@@ -45,6 +46,8 @@ class Overview:
 
     root: str
     daemon_pid: int | None
+    held: str = ""
+    """Why nothing new is started, if nothing is."""
     asking: tuple[Row, ...] = ()
     running: tuple[Row, ...] = ()
     pending: tuple[Row, ...] = ()
@@ -62,8 +65,9 @@ class Overview:
         return json.dumps(asdict(self), indent=2)
 
 
-def gather(layout: Layout, daemon_pid: int | None, waits: dict[str, str], spent: Spent) -> Overview:
-    """Look at the folder. `waits`: what the daemon says of why something is not done yet, by name."""
+def gather(layout: Layout, daemon_pid: int | None, said: Said, spent: Spent) -> Overview:
+    """Look at the folder, and add what the daemon says of why something is not done yet."""
+    waits = said.waits
     scanner = Scanner(layout)
     tasks = sorted(scanner.tasks(), key=_age)
     rows = {state: tuple(_row(layout, one, waits) for one in tasks if one.state is state) for state in State}
@@ -72,6 +76,7 @@ def gather(layout: Layout, daemon_pid: int | None, waits: dict[str, str], spent:
     return Overview(
         root=str(layout.root),
         daemon_pid=daemon_pid,
+        held=said.held,
         asking=rows[State.BLOCKED],
         running=rows[State.RUNNING],
         pending=rows[State.PENDING],
@@ -94,7 +99,7 @@ def _row(layout: Layout, found: Found, waits: dict[str, str]) -> Row:
     record = found.record
     if record is None:
         return Row(name=found.name, state=found.state.value, text=found.trouble)
-    question, options = _question(layout.task(found.state, found.name)) if found.state is State.BLOCKED else ("", ())
+    question, options = question_of(layout.task(found.state, found.name)) if found.state is State.BLOCKED else ("", ())
     last = record.last
     since = last.started_at if found.state is State.RUNNING and last is not None else _changed(record)
     return Row(
@@ -112,7 +117,8 @@ def _changed(record: Record) -> str:
     return record.history[-1].at if record.history else record.taken_at
 
 
-def _question(folder: Path) -> tuple[str, tuple[str, ...]]:
+def question_of(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the question that waits in a task's folder, on one line, and its options."""
     try:
         questions, _ = parse_questions(durable.read(folder / QUESTION))
     except (OSError, RunnerError):
@@ -131,11 +137,17 @@ def _names(layout: Layout, state: State) -> list[tuple[float, State, str]]:
         ]
 
 
+def lately(layout: Layout) -> tuple[Row, ...]:
+    """Return the tasks that have ended last."""
+    return _lately([*_names(layout, State.DONE), *_names(layout, State.FAILED)])
+
+
 def _lately(folders: list[tuple[float, State, str]]) -> tuple[Row, ...]:
-    return tuple(_ended(state, Path(path)) for _, state, path in sorted(folders, reverse=True)[:_LATELY])
+    return tuple(ended_row(state, Path(path)) for _, state, path in sorted(folders, reverse=True)[:LATELY])
 
 
-def _ended(state: State, path: Path) -> Row:
+def ended_row(state: State, path: Path) -> Row:
+    """Say of a task in done/ or failed/ how it ended."""
     try:
         record = TaskFolder(path).record()
     except (OSError, RunnerError):
@@ -153,15 +165,32 @@ def _ended(state: State, path: Path) -> Row:
     )
 
 
-def read_waits(path: Path, now: datetime) -> dict[str, str]:
-    """Read what the daemon has let known (notice.json): name → why it waits, and for how long still."""
+@dataclass(frozen=True)
+class Said:
+    """What the daemon says of itself."""
+
+    waits: dict[str, str] = field(default_factory=dict)
+    """Name → why it waits, and for how long still."""
+    held: str = ""
+    """Why nothing new is started."""
+
+
+def read_notice(path: Path, now: datetime) -> Said:
+    """Read what the daemon has let known (notice.json)."""
     try:
         notice: dict[str, Any] = json.loads(durable.read(path))
-        return {str(one["name"]): _wait(one, now) for one in notice["waiting"]}
-    except (OSError, ValueError, KeyError, TypeError, RunnerError):
-        return {}
+        held = notice.get("held")
+        # A task that waits for nothing but the gate need not repeat what the heading says.
+        waits = {str(one["name"]): _wait(one, now) for one in notice["waiting"] if not _same(one, held)}
+        return Said(waits, _wait(held, now) if held else "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RunnerError):
+        return Said()
+
+
+def _same(one: dict[str, Any], held: dict[str, Any] | None) -> bool:
+    return held is not None and one["reason"] == held["reason"]
 
 
 def _wait(one: dict[str, Any], now: datetime) -> str:
     left = one["until"] - now.timestamp() if isinstance(one.get("until"), int | float) else 0
-    return f"{one['reason']} ({left:.0f} s left)" if left > 0 else str(one["reason"])
+    return f"{one['reason']} (in {format_duration(max(1, round(left)))})" if left > 0 else str(one["reason"])

@@ -21,6 +21,8 @@ def show(overview: Overview, now: datetime, console: Console) -> None:
 
 def _page(overview: Overview, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [_heading(overview)]
+    if overview.held:
+        parts.append(Text(f"nothing new is started: {printable(overview.held)}", style="bold red"))
     for title, style, rows in (
         ("waits for you", "yellow", overview.asking),
         ("running", "cyan", overview.running),
@@ -64,7 +66,8 @@ def _when(row: Row, now: datetime) -> str:
     if row.since is None:
         return ""
     passed = format_duration(max(0.0, (now - datetime.fromisoformat(row.since)).total_seconds()))
-    return f"run {row.run}, {passed}" if row.state == State.RUNNING else f"{passed} ago"
+    cost = f", ${row.cost_usd:.2f}" if row.cost_usd and row.state not in (State.DONE, State.FAILED) else ""
+    return (f"run {row.run}, {passed}" if row.state == State.RUNNING else f"{passed} ago") + cost
 
 
 def _said(row: Row) -> Text:
@@ -75,7 +78,8 @@ def _said(row: Row) -> Text:
 
 
 def _costs(overview: Overview) -> str:
-    unknown = f" (and {overview.cost_unknown_runs} runs of unknown cost)" if overview.cost_unknown_runs else ""
+    number = overview.cost_unknown_runs
+    unknown = f" (and {number} {'run' if number == 1 else 'runs'} of unknown cost)" if number else ""
     return (
         f"{overview.done} done, {overview.failed} failed · "
         f"spent today ${overview.spent_today_usd:.2f}, in all ${overview.spent_total_usd:.2f}{unknown}"

@@ -10,11 +10,28 @@ import pytest
 from dropbox_runner.cli.app import COMMANDS
 from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.durations import parse_duration
+from dropbox_runner.core.followup import Patience, conclude
+from dropbox_runner.core.plan import home
+from dropbox_runner.core.record import Dropped, Record, Run, Why
 from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.task import KNOWN_FIELDS, NOT_ACTED_ON, parse_task
+from dropbox_runner.core.verdict import Evidence, judge
 from dropbox_runner.folder.config import load_settings
 
 ROOT = Path(__file__).parents[2]
+CAPTURES = ROOT / "tests/captures"
+RUN = Run(
+    number=1, id="0" * 32, why=Why.START, resumed=False, started_at="2026-01-01T00:00:00+00:00", steady=0, boot="b"
+)
+
+
+def begun() -> Record:
+    """A task whose first run is going on."""
+    dropped = Dropped(file="x.yaml")
+    return Record(id="i", name="x", dropped=dropped, taken_at=RUN.started_at, session_id="s", runs=(RUN,))
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARKED = re.compile(r"<!-- (\w+)(?:: (\S+))? -->\n```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -87,3 +104,42 @@ def test_links_between_the_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+ENDINGS = [
+    (capture, verdict, state)
+    for ends, verdict, state in re.findall(
+        r"^\| [^|]+ \| ((?:`\d\d\w+` ?)+)\| `(\w+)` \| `(\w+)`", (ROOT / "docs/endings.md").read_text(), re.MULTILINE
+    )
+    for capture in re.findall(r"`(\w+)`", ends)
+]
+
+
+def test_every_recorded_stream_is_in_the_table_of_endings() -> None:
+    assert sorted(capture for capture, _, _ in ENDINGS) == sorted(path.name for path in CAPTURES.iterdir())
+
+
+@pytest.mark.parametrize(("capture", "verdict", "state"), ENDINGS)
+def test_a_run_that_ended_like_this_one_goes_where_the_table_says(capture: str, verdict: str, state: str) -> None:
+    folder = CAPTURES / capture
+    ending = read_stream((folder / "stdout.jsonl").read_bytes().splitlines(keepends=True))
+    exit_code = int((folder / "exit").read_text().split()[0])
+    asked = verdict == "asked"  # the file lies beside the stream, not in it
+    judgement = judge(Evidence(ending, exit_code, (folder / "stderr").read_text(), asked, None))
+    record = conclude(begun(), RUN, judgement, Patience(0, 3, 3600, "ask"), at=RUN.started_at, now=0.0)
+
+    assert judgement.verdict == verdict
+    assert home(record) == state
+    assert judgement.reason
+
+
+@pytest.mark.parametrize(("capture", "verdict", "state"), ENDINGS)
+def test_whatever_a_run_ended_like_nobody_calls_it_done_if_its_exit_code_is_unknown_and_it_was_not(
+    capture: str, verdict: str, state: str
+) -> None:
+    """A run that a restarted daemon has adopted: nobody knows how its process ended."""
+    folder = CAPTURES / capture
+    ending = read_stream((folder / "stdout.jsonl").read_bytes().splitlines(keepends=True))
+    judgement = judge(Evidence(ending, None, (folder / "stderr").read_text(), verdict == "asked", None))
+
+    assert (judgement.verdict == "succeeded") == (verdict == "succeeded")

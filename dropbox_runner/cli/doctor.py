@@ -1,0 +1,96 @@
+"""`doctor`: is everything as it must be, and if not, what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import typer
+
+from dropbox_runner.agent.program import claude_version, find_claude
+from dropbox_runner.cli.common import FolderArgument, inbox
+from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.daemon.lock import holder
+from dropbox_runner.folder import owner
+from dropbox_runner.folder.config import load_settings
+from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.layout import GATE, Layout, local_state
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    fine: bool
+    text: str
+    mend: str = ""
+
+
+def doctor(folder: FolderArgument = None) -> None:
+    """Look whether everything is as it must be; each trouble with its mend. Exit 1 if there is any."""
+    findings = list(_findings(folder))
+    for one in findings:
+        typer.echo(f"{'ok  ' if one.fine else 'BAD '} {one.text}")
+        if one.mend:
+            typer.echo(f"       → {one.mend}")
+    if not all(one.fine for one in findings):
+        raise typer.Exit(1)
+
+
+def _findings(folder: FolderArgument) -> Iterator[Finding]:
+    try:
+        settings = load_settings()
+    except RunnerError as error:
+        yield Finding(fine=False, text=f"settings: {error}")
+        settings = Settings()
+    yield _claude(settings)
+    try:
+        layout = inbox(folder, settings.folder)
+    except RunnerError as error:
+        yield Finding(fine=False, text=f"folder: {error}")
+        return
+    yield Finding(fine=True, text=f"folder: {layout.root}")
+    yield _owner(layout)
+    yield _gate(layout)
+    pid = holder(local_state(layout) / "lock")
+    yield Finding(
+        fine=pid is not None,
+        text=f"daemon: runs (pid {pid})" if pid is not None else "daemon: does not run",
+        mend="" if pid is not None else f"dropbox-runner run {layout.root}",
+    )
+    if os.geteuid() == 0:
+        yield Finding(fine=False, text="user: root", mend="run it as a user: every task can do what you can do")
+
+
+def _claude(settings: Settings) -> Finding:
+    found = find_claude(settings.claude)
+    if found is None:
+        mend = "pip install 'dropbox-runner[claude]', or name it in the settings (`claude: /path/to/claude`)"
+        return Finding(fine=False, text=f"claude: there is no command {settings.claude}", mend=mend)
+    version = claude_version(found)
+    if version is None:
+        return Finding(fine=False, text=f"claude: {found} does not say its version", mend=f"try: {found} --version")
+    return Finding(fine=True, text=f"claude: {found} ({version})")
+
+
+def _owner(layout: Layout) -> Finding:
+    known = owner.owner_of(layout)
+    if known is not None and known.id == owner.this_machine(layout).id:
+        return Finding(fine=True, text="owner: this machine")
+    whose = f"{known.host}" if known is not None else "nobody"
+    return Finding(
+        fine=False, text=f"owner: {whose}", mend="if no other machine runs it: dropbox-runner run --take-over"
+    )
+
+
+def _gate(layout: Layout) -> Finding:
+    gate = GateFile(local_state(layout) / GATE).read()
+    if gate is None or gate.until <= datetime.now().timestamp():  # noqa: DTZ005 - unix time has no zone
+        return Finding(fine=True, text="account: no trouble reported")
+    until = datetime.fromtimestamp(gate.until).astimezone().strftime("%H:%M")
+    mend = "log in with `claude`, or mend the key or the payment; then: dropbox-runner resume"
+    text = f"account: {gate.in_words(until)}"
+    return Finding(fine=False, text=text, mend=mend if gate.why.value == "account" else "it goes on by itself")

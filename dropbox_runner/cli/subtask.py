@@ -1,0 +1,77 @@
+"""`subtask`: for the agent, inside a run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from dropbox_runner.cli.common import deliver
+from dropbox_runner.core.errors import UsageError
+from dropbox_runner.core.names import folder_name, numbered
+from dropbox_runner.core.task import Task, parse_task
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import Layout
+from dropbox_runner.folder.store import MAX_TASK, TaskFolder
+
+_INHERITED = (
+    *("model", "effort", "fallback_model", "permission_mode", "allowed_tools", "disallowed_tools", "mcp_config"),
+    *("max_budget_usd", "timeout", "retries", "priority"),
+)
+"""What a sub-task takes over: it may not do or spend more than the task that hands it over."""
+_NAME_WORDS = 5
+
+
+def subtask(
+    text: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="What to do; left out or `-`: from stdin.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+) -> None:
+    """Hand a piece of work over as a task of its own (inside a run only); it does not come back to this one."""
+    inbox, parent = os.environ.get("DROPBOX_RUNNER_INBOX"), os.environ.get("DROPBOX_RUNNER_TASK_DIR")
+    if not inbox or not parent:
+        raise UsageError("`subtask` works only inside a run. Outside, say: dropbox-runner add")
+    words = " ".join(text or [])
+    said = sys.stdin.read() if words in ("", "-") else words
+    if not said.strip():
+        raise UsageError('what is to be done? Say: dropbox-runner subtask "…"')
+    folder = TaskFolder(Path(parent))
+    fields = _inherited(folder) | {"description": f"handed over by {folder.name}", "instructions": said.strip() + "\n"}
+    layout = Layout.of(Path(inbox))
+    short = name or "-".join(re.findall(r"\w+", said.lower())[:_NAME_WORDS])
+    data = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False).encode("utf-8", "replace")
+    handed_over = _deliver(layout, folder_name(f"{folder.name}-{short}"), data)
+    typer.echo(f"handed over as {handed_over}; it runs by itself, and its result goes to the person.")
+
+
+def _inherited(folder: TaskFolder) -> dict[str, Any]:
+    if folder.task_file is None:
+        raise UsageError("the task that this run belongs to has gone away, so nothing can be handed over.")
+    task: Task = parse_task(folder.task_file.name, durable.read(folder.task_file, MAX_TASK))
+    given = task.model_dump(mode="json", include=set(_INHERITED), exclude_defaults=True)
+    if "timeout" in given:
+        given["timeout"] = f"{given['timeout']:g}s"
+    here = Path.cwd()
+    if here.is_relative_to(folder.path.resolve()):
+        return given  # it moves away with this task, so the sub-task gets a folder of its own
+    # Where it works now, whatever the file says: relative to that the sub-task's text is meant.
+    return {"working_dir": str(here)} | given
+
+
+def _deliver(layout: Layout, name: str, data: bytes) -> str:
+    """Drop it under a name that is free: that of an unfinished task would be taken as a new text for that one."""
+    for number in count(1):
+        free = numbered(name, number)
+        if layout.find(free) is None:
+            with suppress(FileExistsError):
+                deliver(layout, layout.root / f"{free}.yaml", data)
+                return free
+    raise AssertionError("unreachable: there are more numbers than tasks")

@@ -1,0 +1,102 @@
+"""STATUS.md: the same as `status`, for a phone. Written whenever it would say something else."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+
+from dropbox_runner.core.clock import Now
+from dropbox_runner.core.names import printable
+from dropbox_runner.core.plan import Plan
+from dropbox_runner.core.reports import summary
+from dropbox_runner.core.seen import Look, Seen
+from dropbox_runner.core.settle import Wait
+from dropbox_runner.core.states import State
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.layout import Layout
+from dropbox_runner.views.overview import LATELY, ended_row, lately, question_of
+
+_MOST = 30
+"""How many waiting tasks are named."""
+
+
+class StatusPage:
+    """Keeps the page up to date from what the daemon sees anyway; done/ and failed/ are listed once, at the start."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._path = layout.root / "STATUS.md"
+        self._shown = ""
+        self._live: frozenset[str] = frozenset()
+        self._lately = deque((f"- {row.name}: {row.text}" for row in lately(layout)), maxlen=LATELY)
+
+    def update(self, look: Look, planned: Plan, now: Now) -> None:
+        """Write the page if it has changed."""
+        self._note_ended(look)
+        text = self._render(look, planned, now)
+        if text == self._shown:
+            return
+        durable.replace_soon(self._path, f"{text}\n_{_clock(now.wall.timestamp())}_\n".encode("utf-8", "replace"))
+        self._shown = text
+
+    def _note_ended(self, look: Look) -> None:
+        live = frozenset(seen.name for seen in look.tasks)
+        for name in self._live - live:
+            state = next((one for one in (State.DONE, State.FAILED) if self._layout.task(one, name).is_dir()), None)
+            if state is not None:
+                row = ended_row(state, self._layout.task(state, name))
+                self._lately.appendleft(f"- {row.name}: {row.text}")
+        self._live = live
+
+    def _render(self, look: Look, planned: Plan, now: Now) -> str:
+        waits = {one.name: one.wait for one in planned.waiting}
+        parts = ["# What is going on"]
+        if look.paused is not None:
+            parts.append(f"**Nothing new is started: {_wait(look.paused, now)}**")
+        for title, state in (("Waits for you", State.BLOCKED), ("Running", State.RUNNING), ("Pending", State.PENDING)):
+            rows = [seen for seen in look.tasks if seen.state is state]
+            parts += _section(title, [self._line(seen, waits, look.paused, now) for seen in rows])
+        parts += _section(
+            "Not taken yet", [_drop(name, wait, now) for name, wait in waits.items() if _is_drop(look, name)]
+        )
+        parts += _section("Lately", list(self._lately))
+        return "\n\n".join(parts) + "\n"
+
+    def _line(self, seen: Seen, waits: dict[str, Wait], paused: Wait | None, now: Now) -> str:
+        name = printable(seen.name)
+        wait = waits.get(seen.name)
+        why = _wait(wait, now) if wait is not None and wait != paused else ""
+        if seen.state is State.BLOCKED:
+            asked, options = question_of(self._layout.task(seen.state, seen.name))
+            choices = "".join(f"\n  {number}. {option}" for number, option in enumerate(options, 1))
+            return f"- **{name}**: {asked}{choices}" + (f"\n  ({why})" if why else "")
+        took = f" ({summary(seen.record)})" if seen.record is not None and seen.record.runs else ""
+        return f"- {name}{took}" + (f": {why}" if why else "")
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    if not lines:
+        return []
+    more = [f"- … and {len(lines) - _MOST} more"] if len(lines) > _MOST else []
+    return [f"## {title}", "\n".join([*lines[:_MOST], *more])]
+
+
+def _is_drop(look: Look, name: str) -> bool:
+    return any(drop.file == name for drop in look.drops)
+
+
+def _drop(name: str, wait: Wait, now: Now) -> str:
+    return f"- {printable(name)}: {_wait(wait, now)}"
+
+
+def _wait(wait: Wait, now: Now) -> str:
+    # A time of day and not a countdown: the page would have to be written, and synced, every second.
+    return (
+        wait.reason
+        if wait.until is None
+        else f"{wait.reason} (until {_clock(now.wall.timestamp() + wait.until - now.steady)})"
+    )
+
+
+def _clock(moment: float) -> str:
+    return datetime.fromtimestamp(moment).astimezone().strftime("%a %d %b %H:%M")
