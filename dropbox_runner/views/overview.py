@@ -180,15 +180,10 @@ def read_notice(path: Path, now: datetime) -> Said:
     try:
         notice: dict[str, Any] = json.loads(durable.read(path))
         held = notice.get("held")
-        # A task that waits for nothing but the gate need not repeat what the heading says.
-        waits = {str(one["name"]): _wait(one, now) for one in notice["waiting"] if not _same(one, held)}
+        waits = {str(one["name"]): _wait(one, now) for one in notice["waiting"]}
         return Said(waits, _wait(held, now) if held else "")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RunnerError):
         return Said()
-
-
-def _same(one: dict[str, Any], held: dict[str, Any] | None) -> bool:
-    return held is not None and one["reason"] == held["reason"]
 
 
 def _wait(one: dict[str, Any], now: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
+from pathlib import Path
 
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.names import printable
@@ -26,7 +27,7 @@ class StatusPage:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._path = layout.root / "STATUS.md"
-        self._shown = ""
+        self._shown = _without_time(self._path)
         self._live: frozenset[str] = frozenset()
         self._lately = deque((f"- {row.name}: {row.text}" for row in lately(layout)), maxlen=LATELY)
 
@@ -72,6 +73,14 @@ class StatusPage:
             return f"- **{name}**: {asked}{choices}" + (f"\n  ({why})" if why else "")
         took = f" ({summary(seen.record)})" if seen.record is not None and seen.record.runs else ""
         return f"- {name}{took}" + (f": {why}" if why else "")
+
+
+def _without_time(path: Path) -> str:
+    """Return what the page of an earlier daemon said: writing the same again would only be synced for nothing."""
+    try:
+        return durable.read(path).decode("utf-8", "replace").rpartition("\n_")[0]
+    except (OSError, durable.UnreadableError):
+        return ""
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

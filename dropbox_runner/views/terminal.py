@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from rich.console import Console, Group, RenderableType
@@ -31,6 +32,8 @@ def _page(overview: Overview, now: datetime) -> RenderableType:
         ("lately", "", overview.lately),
     ):
         if rows:
+            # What only waits for what the heading says need not say it again.
+            rows = tuple(replace(row, text="") if row.text == overview.held else row for row in rows)  # noqa: PLW2901
             parts += [Text(f"\n{title}", style=f"bold {style}".strip()), _table(rows, now)]
     if overview.asking:
         name = overview.asking[0].name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dropbox_runner.agent.command import Session, command_line
+from dropbox_runner.agent.command import Granted, Session, command_line
 from dropbox_runner.core.prompts import OUTLIVING_TOOLS, PREAMBLE, SAFE_ASK_RULE
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.task import Task
@@ -20,7 +20,7 @@ def arguments(
     fields: dict[str, object] | None = None,
 ) -> list[str]:
     task = Task.model_validate({"instructions": "do it"} | (fields or {}))
-    return command_line("/opt/claude", task, settings or Settings(), session, dirs)
+    return command_line("/opt/claude", task, settings or Settings(), session, Granted(dirs, (), task.max_budget_usd))
 
 
 USUAL = [
@@ -110,7 +110,9 @@ def test_a_later_run_is_told_everything_again_but_resumes() -> None:
     later = arguments(LATER, dirs=("/a",), fields=EVERYTHING)
     assert f"--session-id={SID}" in first
     assert f"--resume={SID}" in later
-    assert [one for one in first if one not in later] == [f"--session-id={SID}"]
+    # The system prompt is recorded with the first request; claude would ignore it now.
+    only_first = [one for one in first if one not in later and not one.startswith("--append-system-prompt=")]
+    assert only_first == [f"--session-id={SID}"]
     assert [one for one in later if one not in first] == [f"--resume={SID}"]
 
 

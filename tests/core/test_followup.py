@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from dropbox_runner.core.followup import GIVE_UP, GO_ON, Patience, conclude, cut_off_question
+from dropbox_runner.core.asking import GIVE_UP, GO_ON, cut_off
+from dropbox_runner.core.followup import Patience, conclude
 from dropbox_runner.core.plan import home
 from dropbox_runner.core.record import Dropped, Record, Run, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.verdict import Judgement
 
 AT = "2026-01-02T12:00:00+00:00"
-PATIENCE = Patience(retries=1, max_cut_off=3)
+PATIENCE = Patience(retries=1, max_cut_off=3, outage=3600, on_denial="ask")
+NOW = 1_800_000_000.0
 
 
 def run(number: int, **more: object) -> Run:
-    known = Run(number=number, id=f"r{number}", why=Why.START, resumed=False, started_at=AT, steady=1.0, boot="b")
+    known = Run(number=number, id=f"{number:032x}", why=Why.START, resumed=False, started_at=AT, steady=1.0, boot="b")
     return known.but(**more)
 
 
@@ -28,7 +30,7 @@ def after(verdict: Verdict, before: Record | None = None, **more: object) -> Rec
     before = before or record()
     assert before.last is not None
     judged = Judgement(verdict, f"because {verdict}", **more)  # type: ignore[arg-type]
-    return conclude(before, before.last, judged, PATIENCE, AT)
+    return conclude(before, before.last, judged, PATIENCE, at=AT, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,11 @@ def after(verdict: Verdict, before: Record | None = None, **more: object) -> Rec
         (Verdict.INTERRUPTED, State.PENDING, Why.INTERRUPTED),
         (Verdict.STOPPED, State.PENDING, Why.STOPPED),
         (Verdict.FAILED, State.PENDING, Why.RETRY),
+        (Verdict.DENIED, State.BLOCKED, None),
+        (Verdict.LIMITED, State.PENDING, Why.LIMITED),
+        (Verdict.OVERLOADED, State.PENDING, Why.OVERLOADED),
+        (Verdict.ACCOUNT, State.PENDING, Why.ACCOUNT),
+        (Verdict.OUT_OF_MONEY, State.BLOCKED, None),
         (Verdict.CANCELLED, State.FAILED, None),
         (Verdict.TIMED_OUT, State.FAILED, None),
     ],
@@ -81,10 +88,10 @@ def test_any_run_that_ends_by_itself_ends_the_row_of_cuts(verdict: Verdict) -> N
 
 def test_the_question_after_too_many_cuts_says_what_happened_and_leaves_a_choice() -> None:
     cut = after(Verdict.INTERRUPTED, record(cut_off=3))
-    text, options = cut_off_question(cut)
-    assert "4 times" in text
-    assert "because interrupted" in text
-    assert options == (GO_ON, GIVE_UP)
+    asked = cut_off(cut)
+    assert "4 times" in asked.text
+    assert "because interrupted" in asked.text
+    assert asked.options == (GO_ON, GIVE_UP)
 
 
 def test_a_session_that_exists_after_all_is_resumed_from_now_on() -> None:
@@ -119,7 +126,7 @@ def test_an_edit_does_not_bring_back_what_was_stopped(verdict: Verdict) -> None:
 def test_the_history_has_one_safe_line_for_it() -> None:
     before = record()
     assert before.last is not None
-    ended = conclude(before, before.last, Judgement(Verdict.FAILED, "first\nsecond \x1b[2J"), PATIENCE, AT)
+    ended = conclude(before, before.last, Judgement(Verdict.FAILED, "first\nsecond \x1b[2J"), PATIENCE, at=AT, now=NOW)
     assert [one.text for one in ended.history] == ["run 1 failed: first"]
     assert ended.last is not None
     assert ended.last.reason == "first\nsecond \x1b[2J", "the record itself keeps all of it"

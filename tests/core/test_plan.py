@@ -207,21 +207,21 @@ ROWS = {
         1005.0,
     ),
     "running/, crash between the move and the start: back to pending": Row(
-        seen(RUNNING, rec(next=START)), [File("x", PENDING)]
+        seen(RUNNING, rec(next=START)), [File("x", RUNNING, PENDING)]
     ),
     "running/, judged to go on: to pending": Row(
         seen(RUNNING, rec(next=Next(why=Why.INTERRUPTED), runs=(run(verdict=Verdict.INTERRUPTED),))),
-        [File("x", PENDING)],
+        [File("x", RUNNING, PENDING)],
     ),
-    "running/, judged to have asked: to blocked": Row(seen(RUNNING, rec(runs=(ENDED,))), [File("x", BLOCKED)]),
+    "running/, judged to have asked: to blocked": Row(seen(RUNNING, rec(runs=(ENDED,))), [File("x", RUNNING, BLOCKED)]),
     "running/, judged a success: to done": Row(
-        seen(RUNNING, rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE)), [File("x", State.DONE)]
+        seen(RUNNING, rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE)), [File("x", RUNNING, State.DONE)]
     ),
     "running/, judged anything else: to failed": Row(
-        seen(RUNNING, rec(runs=(run(verdict=Verdict.TIMED_OUT),), outcome=BROKEN)), [File("x", State.FAILED)]
+        seen(RUNNING, rec(runs=(run(verdict=Verdict.TIMED_OUT),), outcome=BROKEN)), [File("x", RUNNING, State.FAILED)]
     ),
     "running/, to be filed, daemon stopping: filed all the same": Row(
-        seen(RUNNING, rec(runs=(ENDED,))), [File("x", BLOCKED)], limits=STOPPING
+        seen(RUNNING, rec(runs=(ENDED,))), [File("x", RUNNING, BLOCKED)], limits=STOPPING
     ),
     "running/, record unreadable: put aside": Row(
         seen(RUNNING, None, trouble="no record"), [PutAside("x", RUNNING, "no record")]
@@ -264,9 +264,13 @@ ROWS = {
         [EndMoved("x", BLOCKED)],
     ),
     "blocked without a question (moved there by hand): a person is told": Row(
-        seen(BLOCKED, rec(runs=(run(verdict=Verdict.FAILED),), outcome=BROKEN), asked=False),
+        seen(BLOCKED, rec(runs=(run(verdict=Verdict.STOPPED),)), asked=False),
         [],
         ("it asks nothing; to let it go on, move it to pending/",),
+    ),
+    "blocked, but ended (by an answer, or moved there by hand): to where it belongs": Row(
+        seen(BLOCKED, rec(runs=(run(verdict=Verdict.FAILED),), outcome=BROKEN), asked=False),
+        [File("x", BLOCKED, State.FAILED)],
     ),
     "blocked, record unreadable: put aside": Row(
         seen(BLOCKED, None, trouble="no record"), [PutAside("x", BLOCKED, "no record")]

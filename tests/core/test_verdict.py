@@ -33,6 +33,7 @@ class Row:
     result: dict[str, object] | None = None
     exit_code: int | None = 0
     lines: int = 3
+    session_id: str | None = None
     stderr: str = ""
     asked: bool = False
     stop: Verdict | None = None
@@ -75,7 +76,7 @@ ROWS = {
     "ended by somebody's SIGTERM": Row(Verdict.INTERRUPTED, "exit code 143", exit_code=143),
     "vanished while no daemon watched": Row(Verdict.INTERRUPTED, "exit code unknown", exit_code=None, lines=0),
     "exit 0 and nothing said": Row(Verdict.INTERRUPTED, "exit code 0", exit_code=0, lines=0),
-    "exit 1 in the middle": Row(Verdict.INTERRUPTED, "exit code 1", exit_code=1, lines=5),
+    "exit 1 in the middle": Row(Verdict.INTERRUPTED, "exit code 1", exit_code=1, lines=5, session_id="s"),
     "it did not like its options": Row(
         Verdict.FAILED,
         "did not start (exit code 1): error: unknown option",
@@ -107,7 +108,7 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_the_table(row: Row) -> None:
-    ending = Ending(result=row.result, lines=row.lines)
+    ending = Ending(result=row.result, lines=row.lines, session_id=row.session_id)
     order = stop(row.stop) if row.stop else None
     judged = judge(Evidence(ending, row.exit_code, row.stderr, row.asked, order))
     assert judged.verdict is row.verdict
@@ -139,7 +140,7 @@ def captured(name: str, *, asked: bool = False) -> Judgement:
         ("02_resume_unknown", Verdict.INTERRUPTED, "does not know the session"),
         ("05_flag_bad", Verdict.FAILED, "error: unknown option '--no-such-flag'"),
         ("05_turns_2", Verdict.FAILED, "maximum number of turns"),
-        ("06_dash_known_flag", Verdict.INTERRUPTED, "exit code 0"),
+        ("06_dash_known_flag", Verdict.FAILED, "nothing that claude would write"),
         ("06_slash_clear", Verdict.FAILED, "without having asked the model"),
         ("08_proc_sig15_tool", Verdict.INTERRUPTED, "exit code 143"),
         ("08_proc_sig9_tool", Verdict.INTERRUPTED, "signal 9"),
