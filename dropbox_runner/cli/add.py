@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dropbox_runner.cli.common import FolderOption, deliver, inbox
+from dropbox_runner.cli.common import FolderOption, deliver, deliver_new, inbox
 from dropbox_runner.core.errors import RejectedError, RunnerError, UsageError
 from dropbox_runner.core.names import TASK_SUFFIXES, folder_name, why_no_task
 from dropbox_runner.core.task import parse_task
@@ -41,12 +41,7 @@ def add(
         for file in files:
             _add(layout, file.name, durable.read(file, MAX_TASK))
     else:
-        text = " ".join(given)
-        _add(
-            layout,
-            f"{folder_name(f'{name}.txt') if name else _name_for(text)}.txt",
-            f"{text.rstrip()}\n".encode("utf-8", "replace"),
-        )
+        _add_text(layout, " ".join(given), name)
 
 
 def _looks_like_a_file(text: str) -> bool:
@@ -60,13 +55,24 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _add(layout: Layout, name: str, data: bytes) -> None:
+def _add_text(layout: Layout, text: str, name: str | None) -> None:
+    data = f"{text.rstrip()}\n".encode("utf-8", "replace")
+    wanted = folder_name(f"{name}.txt") if name else _name_for(text)
+    _check(f"{wanted}.txt", data)
+    typer.echo(f"added {deliver_new(layout, wanted, '.txt', data)}.txt")
+
+
+def _check(name: str, data: bytes) -> None:
     if reason := why_no_task(name):
         raise RunnerError(f"{name} would not be taken as a task: {reason}.")
     try:
         parse_task(name, data)
     except RejectedError as error:
         raise RunnerError(f"not added:\n{error}") from error
+
+
+def _add(layout: Layout, name: str, data: bytes) -> None:
+    _check(name, data)
     target = layout.root / name
     try:
         deliver(layout, target, data)

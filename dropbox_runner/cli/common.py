@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dropbox_runner.core.errors import RefusedError, RunnerError, UsageError
+from dropbox_runner.core.names import numbered
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.config import load_settings
@@ -74,6 +77,20 @@ def find_task(layout: Layout, name: str, *states: State) -> tuple[State, TaskFol
     if state not in states:
         raise RunnerError(f"{wanted} is in {state}/; this needs it in {' or '.join(f'{one}/' for one in states)}.")
     return state, TaskFolder(layout.task(state, wanted))
+
+
+def deliver_new(layout: Layout, name: str, suffix: str, data: bytes) -> str:
+    """Drop a text that has no file under a name that is free, and return that name.
+
+    Under the name of a task that has not ended it would be taken as a new text for that one.
+    """
+    for number in count(1):
+        free = numbered(name, number)
+        if layout.find(free) is None:
+            with suppress(FileExistsError):
+                deliver(layout, layout.root / f"{free}{suffix}", data)
+                return free
+    raise AssertionError("unreachable: there are more numbers than tasks")
 
 
 def deliver(layout: Layout, target: Path, data: bytes) -> None:

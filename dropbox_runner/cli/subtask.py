@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
-from dropbox_runner.cli.common import deliver
+from dropbox_runner.cli.common import deliver_new
 from dropbox_runner.core.errors import UsageError
-from dropbox_runner.core.names import folder_name, numbered
+from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.task import Task, parse_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
@@ -48,7 +46,7 @@ def subtask(
     layout = Layout.of(Path(inbox))
     short = name or "-".join(re.findall(r"\w+", said.lower())[:_NAME_WORDS])
     data = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False).encode("utf-8", "replace")
-    handed_over = _deliver(layout, folder_name(f"{folder.name}-{short}"), data)
+    handed_over = deliver_new(layout, folder_name(f"{folder.name}-{short}"), ".yaml", data)
     typer.echo(f"handed over as {handed_over}; it runs by itself, and its result goes to the person.")
 
 
@@ -64,14 +62,3 @@ def _inherited(folder: TaskFolder) -> dict[str, Any]:
         return given  # it moves away with this task, so the sub-task gets a folder of its own
     # Where it works now, whatever the file says: relative to that the sub-task's text is meant.
     return {"working_dir": str(here)} | given
-
-
-def _deliver(layout: Layout, name: str, data: bytes) -> str:
-    """Drop it under a name that is free: that of an unfinished task would be taken as a new text for that one."""
-    for number in count(1):
-        free = numbered(name, number)
-        if layout.find(free) is None:
-            with suppress(FileExistsError):
-                deliver(layout, layout.root / f"{free}.yaml", data)
-                return free
-    raise AssertionError("unreachable: there are more numbers than tasks")

@@ -131,9 +131,7 @@ class Looker:
                 notable=True,
             )
         if gate is not None and (left := gate.until - now.wall.timestamp()) > 0:
-            return Wait(
-                f"{gate.in_words(_clock_time(gate.until))} (`dropbox-runner resume`: try now)", now.steady + left
-            )
+            return Wait(gate.in_words(_clock_time(gate.until)), now.steady + left)
         return self._spending.wait(now)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dropbox_runner.core.clock import Now
+from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import printable
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.reports import summary
@@ -27,6 +28,7 @@ class StatusPage:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._path = layout.root / "STATUS.md"
+        self._told = ""
         self._shown = _without_time(self._path)
         self._live: frozenset[str] = frozenset()
         self._lately = deque((f"- {row.name}: {row.text}" for row in lately(layout)), maxlen=LATELY)
@@ -34,11 +36,13 @@ class StatusPage:
     def update(self, look: Look, planned: Plan, now: Now) -> None:
         """Write the page if it has changed."""
         self._note_ended(look)
-        text = self._render(look, planned, now)
-        if text == self._shown:
+        # With the time that is left, as it is now; that alone is no reason to write, and to sync, the page again.
+        told, text = self._render(look, planned, now, countdown=False), self._render(look, planned, now, countdown=True)
+        if told == self._told or text == self._shown:
+            self._told = told
             return
         durable.replace_soon(self._path, f"{text}\n_{_clock(now.wall.timestamp())}_\n".encode("utf-8", "replace"))
-        self._shown = text
+        self._told, self._shown = told, text
 
     def _note_ended(self, look: Look) -> None:
         live = frozenset(seen.name for seen in look.tasks)
@@ -49,11 +53,12 @@ class StatusPage:
                 self._lately.appendleft(f"- {row.name}: {row.text}")
         self._live = live
 
-    def _render(self, look: Look, planned: Plan, now: Now) -> str:
+    def _render(self, look: Look, planned: Plan, now: Now, *, countdown: bool) -> str:
         waits = {one.name: one.wait for one in planned.waiting}
         parts = ["# What is going on"]
         if look.paused is not None:
-            parts.append(f"**Nothing new is started: {_wait(look.paused, now)}**")
+            left = _left(look.paused, now) if countdown else ""
+            parts.append(f"**Nothing new is started: {look.paused.reason}{left}**")
         for title, state in (("Waits for you", State.BLOCKED), ("Running", State.RUNNING), ("Pending", State.PENDING)):
             rows = [seen for seen in look.tasks if seen.state is state]
             parts += _section(title, [self._line(seen, waits, look.paused, now) for seen in rows])
@@ -96,6 +101,10 @@ def _is_drop(look: Look, name: str) -> bool:
 
 def _drop(name: str, wait: Wait, now: Now) -> str:
     return f"- {printable(name)}: {_wait(wait, now)}"
+
+
+def _left(wait: Wait, now: Now) -> str:
+    return "" if wait.until is None else f" (in {format_duration(max(1, round(wait.until - now.steady)))})"
 
 
 def _wait(wait: Wait, now: Now) -> str:

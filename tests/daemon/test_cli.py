@@ -222,6 +222,10 @@ def test_add_drops_files_and_texts_complete(command: Command, world: World) -> N
 def test_add_replaces_nothing(command: Command, world: World) -> None:
     (world.root / "chores.txt").write_text("mine\n")
     said = command("add", "--name", "chores", "Wash up.")
+    assert "added chores-2.txt" in said.out, "under the same name it would be a new text for that task"
+    other = world.base / "chores.txt"
+    other.write_text("Wash up.\n")
+    said = command("add", str(other))
     assert said.code == 1
     assert "is there already" in said.err
     assert (world.root / "chores.txt").read_text() == "mine\n"

@@ -100,7 +100,7 @@ def calls(world: World, name: str) -> list[Json]:
 
 def wait_until_over(world: World, task: str) -> None:
     """Let the gate's time be over, and the task's own pause."""
-    record = world.root / "pending" / task / "record.json"
+    record = world.wait_for(task, "pending") / "record.json"
     change(record, lambda content: {key: value for key, value in content.items() if key != "not_before"})
     # The gate last: the daemon notices at once, and the task is gone from pending/.
     gate = local(world, "gate.json")

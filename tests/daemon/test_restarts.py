@@ -241,7 +241,12 @@ def test_after_everything_is_done_a_second_recovery_changes_nothing(world: World
     world.move_in("quick.txt", "quick\n")
     world.wait_for("x", "blocked")
     world.wait_for("quick", "done")
-    wait_until(lambda: "quick: succeeded" in (world.root / "STATUS.md").read_text(), "STATUS.md is not up to date")
+
+    def told() -> bool:
+        page = (world.root / "STATUS.md").read_text()
+        return "quick: succeeded" in page and "**x**: Well?" in page
+
+    wait_until(told, "STATUS.md is not up to date")
     daemon.kill()
 
     def everything() -> dict[str, tuple[int, int]]:
