@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 import typer
 
 from dropbox_runner.agent.program import claude_version, find_claude
 from dropbox_runner.cli.common import FolderArgument, inbox
+from dropbox_runner.core.durations import time_of_day
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.daemon.lock import holder
@@ -87,10 +88,10 @@ def _owner(layout: Layout) -> Finding:
 
 
 def _gate(layout: Layout) -> Finding:
-    gate = GateFile(local_state(layout) / GATE).read()
-    if gate is None or gate.until <= datetime.now().timestamp():  # noqa: DTZ005 - unix time has no zone
+    gate, now = GateFile(local_state(layout) / GATE).read(), time.time()
+    if gate is None or gate.until <= now:
         return Finding(fine=True, text="account: no trouble reported")
-    until = datetime.fromtimestamp(gate.until).astimezone().strftime("%H:%M")
+    until = time_of_day(gate.until, now)
     mend = "log in with `claude`, or mend the key or the payment; then: dropbox-runner resume"
     text = f"account: {gate.in_words(until)}"
     return Finding(fine=False, text=text, mend=mend if gate.why.value == "account" else "it goes on by itself")

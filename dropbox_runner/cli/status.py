@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from dropbox_runner.cli.common import FolderArgument, inbox
+from dropbox_runner.core.durations import format_duration, time_of_day
 from dropbox_runner.daemon.lock import holder
-from dropbox_runner.folder.layout import Layout, local_state
+from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.layout import GATE, Layout, local_state
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.views.overview import Overview, Said, gather, read_notice
 from dropbox_runner.views.terminal import show
@@ -47,5 +50,15 @@ def _overview(layout: Layout, now: datetime) -> Overview:
     pid = holder(local / "lock")
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     spent = Ledger(local / "ledger.sqlite").spent(midnight.astimezone(UTC).isoformat(timespec="seconds"))
-    said = read_notice(local / "notice.json", now) if pid is not None else Said()
+    said = read_notice(local / "notice.json", now) if pid is not None else _without_daemon(local, now)
     return gather(layout, pid, said, spent)
+
+
+def _without_daemon(local: Path, now: datetime) -> Said:
+    """Say what would hold a daemon that is started now: the gate outlives it."""
+    gate = GateFile(local / GATE).read()
+    left = gate.until - now.timestamp() if gate is not None else 0.0
+    if gate is None or left <= 0:
+        return Said()
+    words = gate.in_words(time_of_day(gate.until, now.timestamp()))
+    return Said(held=f"{words} (in {format_duration(max(1, round(left)))})")

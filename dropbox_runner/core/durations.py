@@ -1,9 +1,10 @@
-"""Lengths of time as people write them (`90m`, `1h30m`) and as we show them (`2 h 10 min`)."""
+"""Lengths of time as people write them (`90m`, `1h30m`) and as we show them (`2 h 10 min`); times of day."""
 
 from __future__ import annotations
 
 import math
 import re
+from datetime import datetime
 
 _PARTS = re.compile(
     r"(?:(?P<d>\d+(?:\.\d+)?)d(?:ays?)?)?(?:(?P<h>\d+(?:\.\d+)?)h(?:(?:ou)?rs?)?)?"
@@ -57,3 +58,9 @@ def format_duration(seconds: float) -> str:
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
     first = next(at for at, (amount, _) in enumerate(parts) if amount)
     return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount)
+
+
+def time_of_day(moment: float, now: float) -> str:
+    """Show a unix time as the clock on this machine's wall does; with the day unless that is today's (at `now`)."""
+    then, today = (datetime.fromtimestamp(one).astimezone() for one in (moment, now))
+    return then.strftime("%H:%M" if then.date() == today.date() else "%a %d %b %H:%M")

@@ -61,7 +61,7 @@ class Gate(BaseModel):
                 return f"usage limit until {until}"
             case Why.ACCOUNT:
                 return (
-                    f"the account does not work: {self.reason.strip()}. Mend that (`claude` logs in); next try {until}"
+                    f"claude does not work here: {self.reason.strip()}. Mend that (`claude` logs in); next try {until}"
                 )
             case Why.THROTTLE:
                 return f"the API is overloaded or out of reach; next try {until}"

@@ -146,17 +146,16 @@ def _alive(seen: Seen, run: Run, now: Now, limits: Limits, desk: _Desk) -> None:
             desk.wait(seen.name, Wait(f"told to end ({run.stop.reason})", kill_at))
     elif seen.cancel:
         desk.act(Stop(seen.name, Verdict.CANCELLED, _CANCELLED))
-    elif seen.lingers:
+    elif seen.linger_until is not None and now.steady >= seen.linger_until:
         desk.act(Stop(seen.name, Verdict.SUCCEEDED, "it did not end by itself after its result"))
     elif limits.stopping:
         desk.act(Stop(seen.name, Verdict.STOPPED, "the daemon was told to stop"))
-    elif run.timeout is not None:
-        deadline = run.steady + run.timeout
-        if now.steady >= deadline:
-            reason = f"it took longer than its timeout ({format_duration(run.timeout)})"
-            desk.act(Stop(seen.name, Verdict.TIMED_OUT, reason))
-        else:
-            desk.wake_at.append(deadline)
+    elif run.timeout is not None and now.steady >= run.steady + run.timeout:
+        reason = f"it took longer than its timeout ({format_duration(run.timeout)})"
+        desk.act(Stop(seen.name, Verdict.TIMED_OUT, reason))
+    else:
+        deadline = run.steady + run.timeout if run.timeout is not None else None
+        desk.wake_at += [moment for moment in (deadline, seen.linger_until) if moment is not None]
 
 
 def _blocked(seen: Seen, record: Record, desk: _Desk) -> None:

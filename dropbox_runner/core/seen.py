@@ -38,8 +38,8 @@ class Seen:
     cancel: bool = False
     alive: bool = False
     """Whether the process of the open run exists."""
-    lingers: bool = False
-    """Whether the process has given its result long ago and does not end."""
+    linger_until: float | None = None
+    """Steady clock: how long the process, which has given its result, may take to end; None: it still works."""
     supervised: bool = False
     """Whether this daemon already watches that process."""
     asked: bool = True

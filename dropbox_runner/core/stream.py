@@ -1,8 +1,8 @@
 """Read what a run of claude wrote to its stdout (stream-json), and keep only what decides how it ended.
 
-Facts about the stream (measured on claude 2.1.330): one message is one line and every line ends in a newline; lines
-of many megabytes are ordinary (an Edit repeats the whole file); there may be several `init` and several `result`
-lines, and the last `result` decides; a killed run leaves no result and perhaps half a line.
+Facts about the stream (measured on claude 2.1.330): one message is one line; lines of many megabytes are
+ordinary (an Edit repeats the whole file); there may be several `init` and several `result` lines, and the last `result`
+decides; a killed run leaves no result and perhaps half a line.
 """
 
 from __future__ import annotations
@@ -87,12 +87,13 @@ def read_stream(lines: Iterable[bytes]) -> Ending:
 
 def _with_line(ending: Ending, line: bytes) -> Ending:
     ending = replace(ending, lines=ending.lines + 1)
-    if not line.endswith(b"\n") or not any(sign in line for sign in _TELLING):
-        # No newline: claude was killed, or the disk filled up, in the middle of this line.
+    if not any(sign in line for sign in _TELLING):
         return ending
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
+        # Cut in the middle: claude was killed, or the disk filled up. (No part of a JSON object is one itself, so what
+        # can be read is whole, with or without a newline behind it.)
         return ending
     if not isinstance(message, dict):
         return ending

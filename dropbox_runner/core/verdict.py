@@ -15,6 +15,9 @@ from dropbox_runner.core.stream import ApiError, Ending, status_of
 _ALREADY_IN_USE = "is already in use"
 _ORDINARY = range(1, 128)
 """Exit codes that a program chooses; killed by a signal it is negative here, and 128 and more from a shell."""
+_CANNOT_RUN = (126, 127)
+"""What a shell, `env` and many wrappers say of a command that is not there or cannot be executed: the npm package's
+claude where there is no node."""
 _NO_CONVERSATION = "No conversation found with session ID"
 
 
@@ -75,13 +78,25 @@ def _without_result(evidence: Evidence) -> Judgement:
         return Judgement(evidence.stop.verdict, evidence.stop.reason)
     if _ALREADY_IN_USE in evidence.stderr:
         return Judgement(Verdict.INTERRUPTED, "the session had already been started", session_exists=True)
-    if evidence.exit_code in _ORDINARY and evidence.ending.session_id is None:
+    if _cannot_run(evidence):
+        said = evidence.stderr.strip() or "it said nothing"
+        return Judgement(Verdict.ACCOUNT, f"the claude command cannot be run ({_exit(evidence.exit_code)}): {said}")
+    if never_began(evidence):
         # It never got as far as a session: claude did not accept how it was called, and would not the next time.
         said = evidence.stderr.strip() or "it said nothing"
         return Judgement(Verdict.FAILED, f"claude did not start ({_exit(evidence.exit_code)}): {said}")
     if evidence.exit_code == 0 and evidence.ending.session_id is None and evidence.ending.lines:
         return Judgement(Verdict.FAILED, "what was run as claude wrote nothing that claude would write")
     return Judgement(Verdict.INTERRUPTED, f"claude was cut off without a result ({_exit(evidence.exit_code)})")
+
+
+def never_began(evidence: Evidence) -> bool:
+    """Say whether it ended by itself before it had a session: no model was asked, and nothing was spent."""
+    return evidence.exit_code in _ORDINARY and evidence.ending.session_id is None
+
+
+def _cannot_run(evidence: Evidence) -> bool:
+    return evidence.exit_code in _CANNOT_RUN and not evidence.ending.lines
 
 
 def _with_error(evidence: Evidence) -> Judgement:
@@ -94,14 +109,18 @@ def _with_error(evidence: Evidence) -> Judgement:
     return Judgement(_of_error(evidence.ending), said)
 
 
-def served(ending: Ending) -> Verdict | None:
-    """Say how the API has served a run, whatever became of the task; None when the run could not say.
+def served(evidence: Evidence) -> Verdict | None:
+    """Say how account and API have served a run, whatever became of the task; None when the run could not say.
 
     A run that asked a question, or was called off, can have met the usage limit all the same.
     """
+    ending = evidence.ending
     if ending.result is None:
-        return None
-    return _of_error(ending) if ending.result.get("is_error") is not False else Verdict.SUCCEEDED
+        return Verdict.ACCOUNT if _cannot_run(evidence) and evidence.stop is None else None
+    if ending.result.get("is_error") is not False:
+        return _of_error(ending)
+    # A run in which the model was never asked (a slash command) says nothing of the API.
+    return Verdict.SUCCEEDED if ending.number("num_turns") else None
 
 
 _ACCOUNT = {

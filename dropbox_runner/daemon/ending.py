@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import datetime
 from typing import assert_never
 
 from dropbox_runner.agent import processes
@@ -12,6 +11,7 @@ from dropbox_runner.core import asking as asking_texts
 from dropbox_runner.core.actions import End
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.denials import Denial, denials
+from dropbox_runner.core.durations import time_of_day
 from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.followup import Patience, conclude
 from dropbox_runner.core.gate import after
@@ -20,8 +20,8 @@ from dropbox_runner.core.question import Question, Questions, is_by_runner, pars
 from dropbox_runner.core.record import Asking, Record, Run, Topic
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
-from dropbox_runner.core.stream import Ending, read_stream
-from dropbox_runner.core.verdict import Evidence, Judgement, judge, served
+from dropbox_runner.core.stream import read_stream
+from dropbox_runner.core.verdict import Evidence, Judgement, judge, never_began, served
 from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION, QUESTION_TEXT
@@ -45,7 +45,7 @@ def end(desk: Desk, action: End) -> None:
         log.info("%s: run %d left processes behind, ended: %s", action.name, run.number, ", ".join(swept))
     ending = read_stream(folder.lines(run.number))
     evidence = Evidence(ending, exit_code, folder.stderr_head(run.number), _claude_asked(folder), run.stop)
-    measured = _measured(record, run, ending, desk.now).but(exit_code=exit_code, swept=swept)
+    measured = _measured(record, run, evidence, desk.now).but(exit_code=exit_code, swept=swept)
     record = record.but(session_seen=record.session_seen or ending.session_id is not None)
     found = denials(ending.denials, record.rules)
     judgement = _with_what_was_denied(judge(evidence), found)
@@ -58,7 +58,7 @@ def end(desk: Desk, action: End) -> None:
         now=desk.now.wall.timestamp(),
         rules=tuple(one.rule for one in found if one.rule is not None),
     )
-    _pass_on(desk, judgement, ending)
+    _pass_on(desk, judgement, evidence)
     if record.outcome is not None:
         desk.finish(folder, record, ending.text)
         folder.remove_cancel()
@@ -101,21 +101,23 @@ def _patience(folder: TaskFolder, record: Record, settings: Settings) -> Patienc
     )
 
 
-def _pass_on(desk: Desk, judgement: Judgement, ending: Ending) -> None:
+def _pass_on(desk: Desk, judgement: Judgement, evidence: Evidence) -> None:
     """Close or open the gate for all tasks, as this run has shown the account to be."""
     before = desk.gate.read()
+    ending = evidence.ending
     resets = max((reset for _, reset in ending.used_up), default=None)
-    how = served(ending)
+    how = served(evidence)
     gate = after(before, how, ending.text or judgement.reason, resets, desk.now.wall.timestamp())
     if gate != before:
         desk.gate.write(gate)
     if gate is not None and how in (Verdict.LIMITED, Verdict.ACCOUNT):
         level = logging.WARNING if how is Verdict.LIMITED else logging.ERROR
-        until = datetime.fromtimestamp(gate.until).astimezone().strftime("%H:%M")
+        until = time_of_day(gate.until, desk.now.wall.timestamp())
         log.log(level, "%s: %s; nothing is started before %s", gate.why, first_line(gate.reason), until)
 
 
-def _measured(record: Record, run: Run, ending: Ending, now: Now) -> Run:
+def _measured(record: Record, run: Run, evidence: Evidence, now: Now) -> Run:
+    ending = evidence.ending
     total = ending.number("total_cost_usd")
     earlier = 0.0
     for one in record.runs:
@@ -125,11 +127,18 @@ def _measured(record: Record, run: Run, ending: Ending, now: Now) -> Run:
     return run.but(
         session_cost_usd=total,
         # The CLI's total is cumulative over the session's resumes.
-        cost_usd=None if total is None else max(0.0, round(total - earlier, 6)),
+        cost_usd=_cost(total, earlier, evidence),
         turns=None if turns is None else int(turns),
         messages=ending.turns_seen,
         seconds=now.steady - run.steady if run.boot == now.boot else None,
     )
+
+
+def _cost(total: float | None, earlier: float, evidence: Evidence) -> float | None:
+    if total is None:
+        # Killed before it could say, that is not nothing; but what never had a session has asked nobody.
+        return 0.0 if never_began(evidence) else None
+    return max(0.0, round(total - earlier, 6))
 
 
 def ask_for_money(desk: Desk, folder: TaskFolder, record: Record) -> None:

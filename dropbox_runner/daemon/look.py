@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import datetime
 from pathlib import Path
 
 from dropbox_runner.agent import processes
@@ -12,6 +10,7 @@ from dropbox_runner.agent.program import find_claude
 from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.asking import problem
 from dropbox_runner.core.clock import Now
+from dropbox_runner.core.durations import time_of_day
 from dropbox_runner.core.gate import Gate
 from dropbox_runner.core.names import folder_name, is_pause
 from dropbox_runner.core.question import parse_questions
@@ -22,13 +21,13 @@ from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
+from dropbox_runner.daemon.lingering import Lingering
 from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.scan import Found, Scanner
 from dropbox_runner.folder.store import is_bare
-from dropbox_runner.folder.tail import ends_in_result
 
 
 class Looker:
@@ -49,6 +48,7 @@ class Looker:
         self._settings = settings
         self._agents = agents
         self._arrivals = arrivals
+        self._lingering = Lingering()
         self._scanner = Scanner(layout)
 
     def look(self, now: Now) -> Look:
@@ -60,6 +60,7 @@ class Looker:
         unfinished = {self._layout.root / drop.file for drop in drops}
         unfinished |= {self._path(one) / name for one in found for name in one.answers}
         self._arrivals.forget_all_but(unfinished)
+        self._lingering.forget_all_but(one.record.open_run.id for one in found if one.record and one.record.open_run)
         gate = self._gate.read()
         return Look(
             drops,
@@ -90,21 +91,16 @@ class Looker:
             bare=is_bare(found.files),
             cancel=found.cancel,
             alive=run is not None and _is_alive(run),
-            lingers=run is not None and self._lingers(found, run),
+            linger_until=self._linger_until(found, run, now) if run is not None else None,
             supervised=run is not None and self._agents.watches(run.id),
             asked=QUESTION in found.files,
             answers=found.answers,
             answer_wait=self._answer_wait(found, now) if found.state is State.BLOCKED else None,
         )
 
-    def _lingers(self, found: Found, run: Run) -> bool:
-        """Say whether claude has given its result, and has written nothing since for longer than it may take to end."""
+    def _linger_until(self, found: Found, run: Run, now: Now) -> float | None:
         log = self._path(found) / f"run-{run.number}.jsonl"
-        try:
-            quiet_for = time.time() - log.stat().st_mtime
-        except OSError:
-            return False
-        return quiet_for > self._settings.linger_grace and ends_in_result(log)
+        return self._lingering.over_at(run.id, log, self._settings.linger_grace, now.steady)
 
     def _answer_wait(self, found: Found, now: Now) -> Wait | None:
         folder = self._path(found)
@@ -131,14 +127,9 @@ class Looker:
                 notable=True,
             )
         if gate is not None and (left := gate.until - now.wall.timestamp()) > 0:
-            return Wait(gate.in_words(_clock_time(gate.until)), now.steady + left)
+            until = time_of_day(gate.until, now.wall.timestamp())
+            return Wait(gate.in_words(until), now.steady + left)
         return self._spending.wait(now)
-
-
-def _clock_time(moment: float) -> str:
-    then = datetime.fromtimestamp(moment).astimezone()
-    today = datetime.now().astimezone().date() == then.date()
-    return then.strftime("%H:%M" if today else "%a %d %b %H:%M")
 
 
 def _is_alive(run: Run) -> bool:

@@ -23,4 +23,4 @@ def ends_in_result(log: Path) -> bool:
             end = start
             if b"\n" in tail[:-1]:
                 break
-    return read_stream([tail[:-1].rpartition(b"\n")[2] + b"\n"]).result is not None and tail.endswith(b"\n")
+    return read_stream([tail.removesuffix(b"\n").rpartition(b"\n")[2]]).result is not None

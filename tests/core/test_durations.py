@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_runner.core.durations import DurationError, format_duration, parse_duration
+from dropbox_runner.core.durations import DurationError, format_duration, parse_duration, time_of_day
 
 
 @pytest.mark.parametrize(
@@ -92,3 +93,9 @@ def test_no_text_makes_reading_a_length_of_time_crash(text: str) -> None:
 def test_what_is_shown_can_be_read_again(seconds: int) -> None:
     shown = format_duration(seconds)
     assert format_duration(parse_duration(shown)) == shown
+
+
+def test_a_time_of_day_names_the_day_unless_it_is_today() -> None:
+    noon = datetime(2026, 3, 1, 12, 0).astimezone().timestamp()
+    assert time_of_day(noon + 3 * 3600, noon) == "15:00"
+    assert time_of_day(noon + 24 * 3600, noon) == "Mon 02 Mar 12:00"

@@ -74,10 +74,11 @@ def verdict(
     return judge(Evidence(read(*messages), exit_code, stderr, asked, stop))
 
 
-def gate_after(*messages: Json | bytes, before: Gate | None = None) -> Gate | None:
+def gate_after(*messages: Json | bytes, before: Gate | None = None, exit_code: int | None = 1) -> Gate | None:
     ending = read(*messages)
     resets = max((reset for _, reset in ending.used_up), default=None)
-    return after(before, served(ending), ending.text, resets, NOW)
+    evidence = Evidence(ending, exit_code, "", asked=False, stop=None)
+    return after(before, served(evidence), ending.text, resets, NOW)
 
 
 # ---------------------------------------------------------------------------------------------- which line decides
@@ -314,6 +315,22 @@ def test_a_run_that_was_cut_off_says_nothing_about_the_account() -> None:
     gate = Gate(why=Why.ACCOUNT, until=NOW - 1, reason="401", tries=2)
 
     assert gate_after(INIT, says("…"), before=gate) == gate
+
+
+def test_a_run_in_which_the_model_was_never_asked_says_nothing_about_the_account() -> None:
+    gate = Gate(why=Why.ACCOUNT, until=NOW - 1, reason="401", tries=2)
+
+    assert gate_after(INIT, result(num_turns=0), before=gate, exit_code=0) == gate
+    assert gate_after(INIT, result(num_turns=1), before=gate, exit_code=0) is None
+
+
+def test_a_claude_that_cannot_be_run_at_all_is_everybodys_trouble_and_tried_again_later_each_time() -> None:
+    first = gate_after(exit_code=127)
+    assert first is not None
+    assert (first.why, first.until) == (Why.ACCOUNT, NOW + 60)
+    second = gate_after(exit_code=126, before=first.model_copy(update={"until": NOW}))
+    assert second is not None
+    assert second.until == NOW + 120
 
 
 # ---------------------------------------------------------------------------------------------- strange bytes

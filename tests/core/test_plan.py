@@ -161,6 +161,17 @@ ROWS = {
     "running with a timeout that has not passed: looked at again at its end": Row(
         seen(RUNNING, rec(runs=(run(timeout=130.0),)), alive=True, supervised=True), [], wake_at=1030.0
     ),
+    "running after its result, still within its grace: looked at again at its end": Row(
+        seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True, linger_until=1030.0), [], wake_at=1030.0
+    ),
+    "running after its result and its grace: ended, and the result counts": Row(
+        seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True, linger_until=1000.0),
+        [Stop("x", Verdict.SUCCEEDED, "it did not end by itself after its result")],
+    ),
+    "running longer than its timeout, after its result: stopped": Row(
+        seen(RUNNING, rec(runs=(run(timeout=100.0),)), alive=True, supervised=True, linger_until=1030.0),
+        [Stop("x", Verdict.TIMED_OUT, "it took longer than its timeout (1 min 40 s)")],
+    ),
     "running longer than its timeout: stopped": Row(
         seen(RUNNING, rec(runs=(run(timeout=100.0),)), alive=True, supervised=True),
         [Stop("x", Verdict.TIMED_OUT, "it took longer than its timeout (1 min 40 s)")],

@@ -62,7 +62,11 @@ def test_a_real_run_with_two_inits_and_two_results() -> None:
     assert ending.number("total_cost_usd") == pytest.approx(0.0024)
 
 
-@pytest.mark.parametrize("cut", range(1, 40, 6))
+def test_a_whole_result_line_without_a_newline_behind_it_is_a_result() -> None:
+    assert read_stream([INIT, says("hello"), result(result="done").rstrip(b"\n")]).text == "done"
+
+
+@pytest.mark.parametrize("cut", range(2, 40, 6))
 def test_half_a_result_line_is_no_result(cut: int) -> None:
     ending = read_stream([INIT, says("hello"), result(result="done")[:-cut]])
     assert ending.result is None

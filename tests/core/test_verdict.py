@@ -84,7 +84,21 @@ ROWS = {
         lines=0,
         stderr="error: unknown option '--x'\n",
     ),
-    "it did not start and said nothing": Row(Verdict.FAILED, "it said nothing", exit_code=127, lines=0),
+    "it did not start and said nothing": Row(Verdict.FAILED, "it said nothing", exit_code=1, lines=0),
+    "there is nothing to run it with": Row(
+        Verdict.ACCOUNT,
+        "cannot be run (exit code 127): env: ‘node’",
+        exit_code=127,
+        lines=0,
+        stderr="env: ‘node’: No such file or directory\n",
+    ),
+    "it may not be executed": Row(Verdict.ACCOUNT, "cannot be run (exit code 126)", exit_code=126, lines=0),
+    "it had begun, and then said 127": Row(
+        Verdict.INTERRUPTED, "exit code 127", exit_code=127, lines=3, session_id="s"
+    ),
+    "it could not be run, but was told to end": Row(
+        Verdict.STOPPED, "told: stopped", exit_code=127, lines=0, stop=Verdict.STOPPED
+    ),
     "stopped by the daemon": Row(Verdict.STOPPED, "told: stopped", exit_code=143, stop=Verdict.STOPPED),
     "stopped before it had said anything": Row(
         Verdict.STOPPED, "told: stopped", exit_code=1, lines=0, stop=Verdict.STOPPED

@@ -157,6 +157,17 @@ def test_at_the_usage_limit_nothing_is_started_until_its_reset_or_until_somebody
     wait_until(lambda: "usage limit" not in (world.root / "STATUS.md").read_text(), "STATUS.md still speaks of it")
 
 
+def test_without_a_daemon_status_says_what_would_hold_the_next_one(world: World) -> None:
+    daemon = world.start()
+    drop(world, "first", used_up(7200))
+    wait_until_held(world, "usage limit until")
+    daemon.stop()
+    shown = world.run("status", str(world.root)).stdout
+    assert "no daemon runs" in shown
+    assert "usage limit until" in shown
+    assert "(in 1 h 59 min)" in shown or "(in 2 h" in shown
+
+
 def test_when_the_limit_is_reset_everything_goes_on_by_itself(queue: World) -> None:
     drop(queue, "reset", used_up(3600), GONE_ON)
     wait_until_held(queue, "usage limit until ")
@@ -285,6 +296,22 @@ def test_a_claude_that_has_gone_away_pauses_the_queue_until_it_is_back(queue: Wo
     assert queue.where("gone") in (None, "pending")
     away.replace(queue.claude)
     queue.wait_for("gone", "done")
+
+
+def test_a_claude_without_what_it_needs_to_run_pauses_the_queue_and_fails_nothing(queue: World) -> None:
+    away = queue.claude.replace(queue.base / "away")
+    # What npm installs, on a machine whose node is gone.
+    queue.claude.write_text("#!/bin/sh\nexec no-such-node cli.js\n")
+    queue.claude.chmod(0o755)
+    drop(queue, "helpless", GONE_ON)
+    wait_until_held(queue, "cannot be run (exit code 127)")
+    assert "no-such-node" in status_of(queue)["held"]
+    queue.wait_for("helpless", "pending")
+    away.replace(queue.claude)
+    wait_until_over(queue, "helpless")
+    queue.wait_for("helpless", "done")
+    assert queue.record("helpless")["retried"] == 0
+    assert queue.record("helpless")["runs"][0]["cost_usd"] == 0, "it never asked anybody"
 
 
 def test_claude_is_told_to_give_up_soon_so_that_a_bad_key_shows(queue: World) -> None:

@@ -227,6 +227,32 @@ def test_a_task_that_names_no_directory_works_in_its_own_and_takes_it_along(inbo
     assert (inbox.root / "done" / "make" / "work" / "made-here").read_text() == "made\n"
 
 
+def test_an_answered_task_goes_on_where_it_began_whatever_has_changed_since(inbox: Inbox, tmp_path: Path) -> None:
+    began, another, link = (tmp_path / name for name in ("began here", "another place", "current"))
+    for folder in (began, another):
+        folder.mkdir()
+    link.symlink_to(began)
+    inbox.api.plays(
+        upon("Set up storage", asks("Which database?"), says("…")),
+        upon("sqlite it is", runs("pwd"), says("I went on in {{tool_result}}")),
+    )
+    inbox.environment["CLAUDE_CONFIG_DIR"] = str(tmp_path / "first config")
+    inbox.start()
+    inbox.drop("shop.yaml", f"instructions: Set up storage\nworking_dir: {link}\n")
+    blocked = inbox.asked("shop")
+    inbox.stop()
+    inbox.environment["CLAUDE_CONFIG_DIR"] = str(tmp_path / "second config")
+    link.unlink()
+    link.symlink_to(another)
+    inbox.start()
+    inbox.move_in(blocked / "answer.md", "sqlite it is")
+
+    assert inbox.done("shop")["result"] == f"I went on in {began}"
+    assert len(inbox.api.sessions) == 1
+    assert "assistant" in inbox.api.requests[-1]["roles"], "the conversation so far goes with it"
+    assert not (tmp_path / "second config" / "projects").exists()
+
+
 # ---------------------------------------------------------------------------------------------- when things go wrong
 
 
