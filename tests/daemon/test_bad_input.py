@@ -14,6 +14,8 @@ from harness import Daemon, World, wait_until, without_root_rights
 
 from dropbox_runner.standin.wrapper import write_wrapper
 
+pytestmark = pytest.mark.slow
+
 
 def lines_about(daemon: Daemon, text: str) -> list[str]:
     return [line for line in daemon.log.splitlines() if text in line]

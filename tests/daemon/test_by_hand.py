@@ -7,7 +7,10 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
 from harness import Daemon, World, alive, wait_until
+
+pytestmark = pytest.mark.slow
 
 SLOW = {"bash": "sleep 60"}
 

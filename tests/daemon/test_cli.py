@@ -18,6 +18,8 @@ from dropbox_runner.__main__ import main
 from dropbox_runner.core.record import Dropped, Record, Run, Why
 from dropbox_runner.core.states import Verdict
 
+pytestmark = pytest.mark.slow
+
 
 class Said(NamedTuple):
     """What a command has said."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from harness import World, wait_until
 
+pytestmark = pytest.mark.slow
+
 SETTLE = 1.0
 """Seconds. Long against everything that the daemon does, so that "at once" and "later" cannot be mixed up."""
 AT_ONCE = 0.6

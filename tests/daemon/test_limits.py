@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from harness import Step, World, alive, wait_until
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 GONE_ON = [{"say": "Finished."}]
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from harness import Step, World, wait_until
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 NOT_ALLOWED = {"say": "I was not allowed to."}
 

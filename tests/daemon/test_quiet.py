@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from harness import Daemon, World, wait_until
 
+pytestmark = pytest.mark.slow
+
 LINES = 20_000
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from harness import Step, World, wait_until
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 BUDGET_SPENT: Step = {"result": {"subtype": "error_max_budget_usd"}}
 

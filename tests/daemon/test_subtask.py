@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from harness import Step, World
+
+pytestmark = pytest.mark.slow
 
 
 def hands_over(*texts: str) -> list[Step]:
