@@ -25,6 +25,7 @@ from dropbox_runner.daemon.watcher import Watcher
 from dropbox_runner.folder import durable, owner
 from dropbox_runner.folder.config import load_settings
 from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.ground import check_moves
 from dropbox_runner.folder.layout import GATE, Layout, local_state
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
@@ -77,6 +78,7 @@ def _seconds(text: str | None) -> str | float | None:
 def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, watch: bool) -> int:
     owner.claim(layout, take_over=take_over)
     Store(layout).make()
+    check_moves(layout)
     if drain and find_claude(settings.claude) is None:
         raise RefusedError(f"the claude command ({settings.claude}) was not found, so nothing could ever be drained.")
     local = local_state(layout)

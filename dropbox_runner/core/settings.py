@@ -61,6 +61,8 @@ class Settings(BaseModel):
     """How long claude may stay alive after its result, with nothing more in its log, before it is ended."""
     api_retries: int = Field(default=4, ge=0, le=15)
     """How often claude itself repeats a request that the API refused (15 is its own ceiling)."""
+    min_free_mb: int = Field(default=100, ge=0)
+    """Megabytes that must be free on the folder's disk before a run is started."""
     allowed_args: tuple[str, ...] = ()
     """Options of claude that a task may ask for with `additional_args`, such as `--fork-session`."""
     pass_env: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from dropbox_runner.daemon.lingering import Lingering
 from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.ground import MB_TO_TAKE, Ground, lack_of_room
 from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.scan import Found, Scanner
 from dropbox_runner.folder.store import is_bare
@@ -49,12 +50,15 @@ class Looker:
         self._agents = agents
         self._arrivals = arrivals
         self._lingering = Lingering()
+        self._ground = Ground(layout)
         self._scanner = Scanner(layout)
 
     def look(self, now: Now) -> Look:
-        """Return what there is now. OSError when the folders cannot be read."""
+        """Return what there is now. OSError when the folders cannot be read, RefusedError when they are not ours."""
+        self._ground.check()
         names = self._scanner.inbox()
-        drops = tuple(self._drop(file, names, now) for file in self._scanner.drops(names))
+        full = self._full(now)
+        drops = tuple(self._drop(file, names, full, now) for file in self._scanner.drops(names))
         found = self._scanner.tasks()
         seen = tuple(self._seen(one, now) for one in found)
         unfinished = {self._layout.root / drop.file for drop in drops}
@@ -74,10 +78,15 @@ class Looker:
     def _path(self, found: Found) -> Path:
         return self._layout.task(found.state, found.name)
 
-    def _drop(self, file: str, names: frozenset[str], now: Now) -> Drop:
+    def _drop(self, file: str, names: frozenset[str], full: Wait | None, now: Now) -> Drop:
         path = self._layout.root / file
         wait = self._arrivals.wait_for(path, names, self._settings.settle, now.steady, ends_explicitly)
-        return Drop(file, wait, folder_name(file))
+        return Drop(file, wait or full, folder_name(file))
+
+    def _full(self, now: Now) -> Wait | None:
+        """Say why nothing can be taken: half of a record is worse than a file that waits where it is."""
+        lack = lack_of_room(self._layout, MB_TO_TAKE)
+        return Wait(lack, now.steady + self._settings.poll) if lack is not None else None
 
     def _seen(self, found: Found, now: Now) -> Seen:
         run = found.record.open_run if found.record is not None else None
@@ -126,6 +135,8 @@ class Looker:
                 "(`claude: /path/to/claude`) or with --claude",
                 notable=True,
             )
+        if (lack := lack_of_room(self._layout, self._settings.min_free_mb)) is not None:
+            return Wait(f"{lack} (setting `min_free_mb`); make room on it", notable=True)
         if gate is not None and (left := gate.until - now.wall.timestamp()) > 0:
             until = time_of_day(gate.until, now.wall.timestamp())
             return Wait(gate.in_words(until), now.steady + left)

@@ -25,7 +25,9 @@ class Notice:
 
     def publish(self, planned: Plan, held: Wait | None, now: Now) -> None:
         """Make the present waits known; `held` is why nothing new is started, if nothing is."""
-        self._log(planned.waiting)
+        # What holds all of them is said once, and not of each.
+        own = tuple(one for one in planned.waiting if one.wait != held)
+        self._log((*own, Waiting("nothing new is started", held)) if held else own)
         rows = [{"name": one.name, **_row(one.wait, now)} for one in planned.waiting]
         shown = json.dumps([rows, _row(held, now) if held else None])
         if shown == self._shown:

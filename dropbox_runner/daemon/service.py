@@ -14,7 +14,7 @@ from dropbox_runner.agent.processes import Agents, boot_id
 from dropbox_runner.core import actions
 from dropbox_runner.core.actions import Action
 from dropbox_runner.core.clock import Now
-from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.errors import RefusedError, RunnerError
 from dropbox_runner.core.plan import Plan, Waiting, decide
 from dropbox_runner.core.seen import Limits, Look
 from dropbox_runner.core.settings import Settings
@@ -118,6 +118,10 @@ class Service:
             except OSError as error:
                 self._blind(error)
                 continue
+            except RefusedError:
+                # It is another machine's now: whatever still works here would do that one's work a second time.
+                self._agents.sweep_all()
+                raise
             if self._limits.stopping and not _running(look):
                 break
             if drain and not planned.actions and _drained(look):
