@@ -180,7 +180,7 @@ def _private(path: str, flags: int) -> int:
 
 
 class Agents:
-    """The runs that this daemon watches: its own children and those it has adopted from an earlier daemon."""
+    """The daemon's one door to processes, and what it watches through it: its own children and adopted runs."""
 
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
@@ -222,6 +222,22 @@ class Agents:
             return False
         self._watched[run_id] = _Watched(process, descriptor, None)
         return True
+
+    def is_alive(self, process: ProcessId) -> bool:
+        """Say whether this very process still runs."""
+        return is_alive(process)
+
+    def leader(self, run_id: str) -> ProcessId | None:
+        """Return the process that was started for a run, by its mark alone."""
+        return leader(run_id)
+
+    def send(self, process: ProcessId, number: signal.Signals) -> bool:
+        """Send a signal to this very process; False when it is gone."""
+        return send(process, number)
+
+    def sweep(self, run_id: str) -> tuple[str, ...]:
+        """End everything that carries the run's mark; return what it was."""
+        return sweep(run_id)
 
     def watched(self) -> frozenset[str]:
         """Return the ids of the runs whose end will wake us."""

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from dropbox_runner.agent.environment import Commands, command_script, shell_setup_script
+from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.core.errors import RefusedError
@@ -94,6 +95,7 @@ def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, 
         GateFile(local / GATE),
         commands,
         notice,
+        agents=Agents(),
         watcher=watcher,
         bell=bell,
         show=StatusPage(layout).update,

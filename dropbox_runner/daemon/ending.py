@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from typing import assert_never
 
-from dropbox_runner.agent import processes
 from dropbox_runner.core import asking as asking_texts
 from dropbox_runner.core.actions import End
 from dropbox_runner.core.clock import Now
@@ -40,7 +39,7 @@ def end(desk: Desk, action: End) -> None:
     if run is None:
         return
     exit_code = desk.agents.exit_code(run.id)
-    swept = processes.sweep(run.id)
+    swept = desk.agents.sweep(run.id)
     if swept:
         log.info("%s: run %d left processes behind, ended: %s", action.name, run.number, ", ".join(swept))
     ending = read_stream(folder.lines(run.number))

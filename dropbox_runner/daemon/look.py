@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dropbox_runner.agent import processes
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.core.answer import parse_answer
@@ -99,13 +98,19 @@ class Looker:
             has_task=found.task_file is not None,
             bare=is_bare(found.files),
             cancel=found.cancel,
-            alive=run is not None and _is_alive(run),
+            alive=run is not None and self._is_alive(run),
             linger_until=self._linger_until(found, run, now) if run is not None else None,
             supervised=run is not None and self._agents.watches(run.id),
             asked=QUESTION in found.files,
             answers=found.answers,
             answer_wait=self._answer_wait(found, now) if found.state is State.BLOCKED else None,
         )
+
+    def _is_alive(self, run: Run) -> bool:
+        if run.process is None:
+            # The daemon died right after, or right before, starting it: only its mark can tell.
+            return self._agents.leader(run.id) is not None
+        return self._agents.is_alive(run.process)
 
     def _linger_until(self, found: Found, run: Run, now: Now) -> float | None:
         log = self._path(found) / f"run-{run.number}.jsonl"
@@ -141,13 +146,6 @@ class Looker:
             until = time_of_day(gate.until, now.wall.timestamp())
             return Wait(gate.in_words(until), now.steady + left)
         return self._spending.wait(now)
-
-
-def _is_alive(run: Run) -> bool:
-    if run.process is None:
-        # The daemon died right after, or right before, starting it: only its mark can tell.
-        return processes.leader(run.id) is not None
-    return processes.is_alive(run.process)
 
 
 def _answer_ends(name: str, data: bytes) -> bool:

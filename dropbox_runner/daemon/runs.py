@@ -9,7 +9,6 @@ import time
 import uuid
 from pathlib import Path
 
-from dropbox_runner.agent import processes
 from dropbox_runner.agent.command import Granted, Session, command_line
 from dropbox_runner.agent.environment import MARK, agent_environment
 from dropbox_runner.agent.processes import Launch
@@ -168,7 +167,7 @@ def _directories(task: Task) -> tuple[str, ...]:
 def adopt(desk: Desk, action: Adopt) -> None:
     """Watch a run that an earlier daemon started. If it has ended meanwhile, the next look sees that."""
     run = action.run
-    process = run.process or processes.leader(run.id)
+    process = run.process or desk.agents.leader(run.id)
     if process is None or not (desk.agents.watches(run.id) or desk.agents.adopt(run.id, process)):
         return
     if run.process is None:
@@ -188,26 +187,26 @@ def stop(desk: Desk, action: Stop) -> None:
     order = StopOrder(verdict=action.verdict, reason=action.reason, steady=desk.now.steady, boot=desk.now.boot)
     folder.write_record(record.with_run(run.but(stop=order)))
     log.info("%s: stopping run %d (%s)", action.name, run.number, action.reason)
-    _signal(run, signal.SIGTERM)
+    _signal(desk, run, signal.SIGTERM)
 
 
 def kill(desk: Desk, action: Kill) -> None:
     """End a run that did not end when it was told to."""
     grace = format_duration(desk.settings.stop_grace)
     log.warning("%s: run %d did not end within %s; killing it", action.name, action.run.number, grace)
-    _signal(action.run, signal.SIGKILL)
+    _signal(desk, action.run, signal.SIGKILL)
     process = action.run.process
     deadline = time.monotonic() + _DEATH_TAKES
-    while process is not None and processes.is_alive(process):
+    while process is not None and desk.agents.is_alive(process):
         if time.monotonic() > deadline:
             raise RunnerError(f"process {process.pid} does not die; it may be waiting for a disk or a network")
         time.sleep(0.01)
 
 
-def _signal(run: Run, number: signal.Signals) -> None:
-    process = run.process or processes.leader(run.id)
+def _signal(desk: Desk, run: Run, number: signal.Signals) -> None:
+    process = run.process or desk.agents.leader(run.id)
     if process is not None:
-        processes.send(process, number)
+        desk.agents.send(process, number)
 
 
 def end_moved(desk: Desk, action: EndMoved) -> None:
@@ -217,7 +216,7 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
     run = record.open_run
     if run is None:
         return
-    swept = processes.sweep(run.id)
+    swept = desk.agents.sweep(run.id)
     desk.agents.forget(run.id)
     ending = read_stream(folder.lines(run.number))
     reason = f"its folder was moved to {action.state}/ while claude worked on it"
@@ -229,7 +228,7 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
 
 def abandon(desk: Desk, action: Abandon) -> None:
     """Stop a run whose task's folder is gone: nobody could say any more what became of it."""
-    processes.sweep(action.name)
+    desk.agents.sweep(action.name)
     desk.agents.forget(action.name)
     log.warning("a run was stopped, because its task was deleted or moved away (run id %s)", action.name)
 

@@ -70,6 +70,7 @@ class Service:
         commands: Commands,
         notice: Notice,
         *,
+        agents: Agents,
         watcher: Watcher | None,
         bell: Doorbell,
         show: Callable[[Look, Plan, Now], None] = lambda *_: None,
@@ -81,10 +82,10 @@ class Service:
         self._store = Store(layout)
         self._ledger = ledger
         self._commands = commands
-        self._agents = Agents()
+        self._agents = agents
         self._arrivals = Arrivals()
         self._gate = gate
-        self._looker = Looker(layout, settings, self._agents, self._arrivals, gate, Spending(ledger, settings))
+        self._looker = Looker(layout, settings, agents, self._arrivals, gate, Spending(ledger, settings))
         self._notice = notice
         self._watcher = watcher
         self._bell = bell

@@ -14,7 +14,7 @@ from typing import Final
 
 from dropbox_runner.core.errors import RefusedError
 from dropbox_runner.core.states import State
-from dropbox_runner.folder import durable, owner
+from dropbox_runner.folder import owner
 from dropbox_runner.folder.layout import Layout
 from dropbox_runner.folder.owner import Owner
 from dropbox_runner.folder.store import Store
@@ -45,7 +45,9 @@ class Ground:
                 "every task twice, so this one stops. To take it back: dropbox-runner run --take-over."
             )
         if known is None and root != self._root:
-            raise OSError(errno.ESTALE, "another folder lies in its place (is its disk mounted?)", str(self._layout.root))
+            raise OSError(
+                errno.ESTALE, "another folder lies in its place (is its disk mounted?)", str(self._layout.root)
+            )
         self._root = root
         if known is None:
             owner.claim(self._layout, take_over=True)  # somebody removed .dropbox-runner/
@@ -84,7 +86,9 @@ def check_moves(layout: Layout) -> None:
         except OSError as error:
             across = error.errno == errno.EXDEV
             mend = "all of the folder must lie on one filesystem" if across else "see that this user may write there"
-            raise RefusedError(f"{layout.state(state)}: no task could be moved there ({error.strerror}): {mend}.") from error
+            raise RefusedError(
+                f"{layout.state(state)}: no task could be moved there ({error.strerror}): {mend}."
+            ) from error
         finally:
             for path in (place, probe):
                 with suppress(OSError):
