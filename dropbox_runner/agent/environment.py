@@ -14,6 +14,9 @@ from typing import Final
 MARK: Final = "DROPBOX_RUNNER_RUN_ID"
 """Everything a run starts inherits it: by this mark left-overs are found after any end."""
 
+TASK_DIR: Final = "DROPBOX_RUNNER_TASK_DIR"
+"""The task's folder; by it the processes of a task are found whose record can no longer be read."""
+
 _PASSED: Final = (
     *("HOME", "PATH", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "XDG_*", "SSH_AUTH_SOCK"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),

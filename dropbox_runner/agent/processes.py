@@ -18,7 +18,7 @@ from typing import Final
 
 import psutil
 
-from dropbox_runner.agent.environment import MARK
+from dropbox_runner.agent.environment import MARK, TASK_DIR
 from dropbox_runner.core.record import ProcessId
 
 _PROC: Final = Path("/proc")
@@ -89,16 +89,16 @@ def send(process: ProcessId, number: signal.Signals) -> bool:
         return True
 
 
-def marked(run_id: str) -> list[ProcessId]:
+def marked(run_id: str, mark: str = MARK) -> list[ProcessId]:
     """Return all live processes of this user that carry the run's mark, oldest first."""
     own = os.getpid()
-    found = [identify(pid) for pid in psutil.pids() if pid != own and _carries(pid, run_id)]
+    found = [identify(pid) for pid in psutil.pids() if pid != own and _carries(pid, run_id, mark)]
     return sorted((one for one in found if one is not None), key=lambda one: (one.started, one.pid))
 
 
-def _carries(pid: int, run_id: str) -> bool:
+def _carries(pid: int, run_id: str, mark: str = MARK) -> bool:
     try:
-        return psutil.Process(pid).environ().get(MARK) == run_id
+        return psutil.Process(pid).environ().get(mark) == run_id
     except (psutil.Error, OSError):
         return False  # gone, or another user's
 
@@ -114,9 +114,9 @@ def leader(run_id: str) -> ProcessId | None:
     return None
 
 
-def sweep(run_id: str) -> tuple[str, ...]:
+def sweep(run_id: str, mark: str = MARK) -> tuple[str, ...]:
     """End everything that carries the run's mark; return what it was (`pid name`), for the record."""
-    left = _left_over(run_id)
+    left = _left_over(run_id, mark)
     swept = {process.pid: f"{process.pid} {_name(process.pid)}" for process in left}
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in left:
@@ -126,19 +126,19 @@ def sweep(run_id: str) -> tuple[str, ...]:
             time.sleep(0.01)
             left = [process for process in left if is_alive(process)]
         # Something may have been started meanwhile; it carries the mark as well.
-        left = _left_over(run_id)
+        left = _left_over(run_id, mark)
         swept |= {process.pid: f"{process.pid} {_name(process.pid)}" for process in left if process.pid not in swept}
         if not left:
             break
     return tuple(swept.values())
 
 
-def _left_over(run_id: str) -> list[ProcessId]:
+def _left_over(run_id: str, mark: str) -> list[ProcessId]:
     """Look twice before saying that nothing is left: while a process becomes another program it has no environment."""
-    found = marked(run_id)
+    found = marked(run_id, mark)
     if not found:
         time.sleep(_EXEC_TAKES)
-        found = marked(run_id)
+        found = marked(run_id, mark)
     return found
 
 
@@ -238,6 +238,10 @@ class Agents:
     def sweep(self, run_id: str) -> tuple[str, ...]:
         """End everything that carries the run's mark; return what it was."""
         return sweep(run_id)
+
+    def sweep_task(self, folder: Path) -> tuple[str, ...]:
+        """End everything that was started for the task that lies, or lay, in this folder; return what it was."""
+        return sweep(str(folder), TASK_DIR)
 
     def watched(self) -> frozenset[str]:
         """Return the ids of the runs whose end will wake us."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.states import Verdict
@@ -20,6 +20,10 @@ VERSION = 1
 
 class RecordError(RunnerError):
     """record.json cannot be understood."""
+
+
+class NewerRecordError(RecordError):
+    """A newer version has written it, in a way that this one cannot understand."""
 
 
 class _Kept(BaseModel):
@@ -34,10 +38,21 @@ class _Kept(BaseModel):
 class ProcessId(_Kept):
     """Which process, beyond doubt: a pid alone may belong to somebody else by now."""
 
-    pid: int = Field(gt=0)
+    pid: int = Field(gt=0, lt=2**31, strict=True)
     started: int = Field(gt=0)
     """Start time in kernel clock ticks since boot (/proc/PID/stat, field 22): the wall clock may be moved."""
     boot: str = Field(min_length=1)
+
+
+def _identity_or_none(value: object) -> object:
+    """Take an identity that makes no sense (pid 0, -1, text) for none: then the run's mark tells who it is, if anybody.
+
+    Never a signal to such a pid: 0 and -1 mean whole groups of processes to kill(2).
+    """
+    try:
+        return ProcessId.model_validate(value)
+    except ValidationError:
+        return None
 
 
 class StopOrder(_Kept):
@@ -126,7 +141,7 @@ class Run(_Kept):
     boot: str
     timeout: float | None = None
     """Seconds it may take, as task and settings said when it was started."""
-    process: ProcessId | None = None
+    process: Annotated[ProcessId | None, BeforeValidator(_identity_or_none)] = None
     """None: between "about to start" and "started", or the daemon died in between."""
     stop: StopOrder | None = None
     ended_at: str | None = None
@@ -265,10 +280,24 @@ class Record(_Kept):
 
 
 def read_record(data: bytes) -> Record:
-    """Understand record.json; RecordError says what is wrong with it."""
+    """Understand record.json; RecordError says what is wrong with it, NewerRecordError that an upgrade will help."""
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
+        if (version := _version(data)) > VERSION:
+            raise NewerRecordError(
+                f"record.json was written by a newer version of dropbox-runner (record version {version}, this one "
+                f"knows {VERSION}) and says something new at {where}: upgrade dropbox-runner"
+            ) from error
         raise RecordError(f"record.json: {where}: {first['msg']}") from error
+
+
+def _version(data: bytes) -> int:
+    try:
+        content: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return 0
+    version = content.get("version") if isinstance(content, dict) else None
+    return version if isinstance(version, int) else 0

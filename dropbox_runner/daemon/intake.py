@@ -126,6 +126,9 @@ def _moment(text: str | None) -> float | None:
 def put_aside(desk: Desk, action: PutAside) -> None:
     """Move a task whose record cannot be understood to failed/; nothing in it is touched."""
     folder = desk.store.task(action.state, action.name)
+    if action.state is State.RUNNING and (ended := desk.agents.sweep_task(folder.path)):
+        # Nobody could say any more what becomes of it; in failed/ it would go on spending money unseen.
+        log.warning("%s: still worked, and was ended: %s", action.name, ", ".join(ended))
     folder.write_text(
         ERROR,
         f"# {action.name}: put aside\n\n{action.reason}\n\n"

@@ -85,7 +85,7 @@ class Looker:
     def _full(self, now: Now) -> Wait | None:
         """Say why nothing can be taken: half of a record is worse than a file that waits where it is."""
         lack = lack_of_room(self._layout, MB_TO_TAKE)
-        return Wait(lack, now.steady + self._settings.poll) if lack is not None else None
+        return Wait(lack, now.steady + self._settings.poll, notable=True) if lack is not None else None
 
     def _seen(self, found: Found, now: Now) -> Seen:
         run = found.record.open_run if found.record is not None else None

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Final
 
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.plan import Plan, Waiting
@@ -13,6 +14,9 @@ from dropbox_runner.core.settle import Wait
 from dropbox_runner.folder import durable
 
 log = logging.getLogger("dropbox_runner")
+
+_NAMED: Final = 3
+"""How many of those that wait for the same reason are named in the log."""
 
 
 class Notice:
@@ -38,11 +42,13 @@ class Notice:
         durable.replace_soon(self._path, json.dumps(said, indent=1).encode())
 
     def _log(self, waiting: tuple[Waiting, ...]) -> None:
-        notable = [one for one in waiting if one.wait.notable]
-        present = {(one.name, one.wait.reason) for one in notable}
-        for one in notable:
-            if (one.name, one.wait.reason) not in self._logged:
-                log.warning("%s: %s", one.name, one.wait.reason)
+        present = {(one.name, one.wait.reason) for one in waiting if one.wait.notable}
+        news: dict[str, list[str]] = {}
+        for name, reason in sorted(present - self._logged):
+            news.setdefault(reason, []).append(name)
+        for reason, names in news.items():
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            log.warning("%s%s: %s", ", ".join(names[:_NAMED]), more, reason)
         self._logged = present
 
 

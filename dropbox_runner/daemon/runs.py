@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from dropbox_runner.agent.command import Granted, Session, command_line
-from dropbox_runner.agent.environment import MARK, agent_environment
+from dropbox_runner.agent.environment import MARK, TASK_DIR, agent_environment
 from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, Start, Stop
@@ -140,7 +140,7 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
         **({_CONFIG_DIR: record.config_dir} if record.config_dir else {}),
         MARK: run.id,
         "DROPBOX_RUNNER_TASK_ID": record.id,
-        "DROPBOX_RUNNER_TASK_DIR": str(folder.path),
+        TASK_DIR: str(folder.path),
         "DROPBOX_RUNNER_QUESTION_FILE": str(folder.path / QUESTION),
         "DROPBOX_RUNNER_INBOX": str(desk.store.layout.root),
     }

@@ -121,7 +121,8 @@ class Service:
                 continue
             except RefusedError:
                 # It is another machine's now: whatever still works here would do that one's work a second time.
-                self._agents.sweep_all()
+                for run_id in self._agents.watched():
+                    self._agents.sweep(run_id)
                 raise
             if self._limits.stopping and not _running(look):
                 break
@@ -132,9 +133,10 @@ class Service:
 
     def _blind(self, error: OSError) -> None:
         """Wait when the folders cannot be read: that is not "there are no tasks"."""
-        if str(error) != self._trouble:
-            log.error("the folder cannot be read, nothing is done until it can: %s", error)
-        self._trouble = str(error)
+        trouble = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        if trouble != self._trouble:
+            log.error("the folder cannot be read, nothing is done until it can: %s", trouble)
+        self._trouble = trouble
         if self._limits.stopping:
             self._leave = True
         else:

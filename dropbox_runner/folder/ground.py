@@ -41,8 +41,8 @@ class Ground:
         known = self._owner()
         if known is not None and known.id != self._here.id:
             raise RefusedError(
-                f"{self._layout.root} has been taken over by {known.host} (there: {known.path}). Two machines would run "
-                "every task twice, so this one stops. To take it back: dropbox-runner run --take-over."
+                f"{self._layout.root} has been taken over by {known.host} (there: {known.path}). Two machines would "
+                "run every task twice, so this one stops. To take it back: dropbox-runner run --take-over."
             )
         if known is None and root != self._root:
             raise OSError(
@@ -62,7 +62,11 @@ class Ground:
             return None
         version = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         if self._read is None or self._read[0] != version:
-            self._read = version, owner.owner_of(self._layout)
+            try:
+                self._read = version, owner.owner_of(self._layout)
+            except RefusedError as error:
+                # Half of it has been synced, perhaps: the next look will tell. No reason to end what runs.
+                raise OSError(errno.ESTALE, str(error), str(self._layout.owner)) from error
         return self._read[1]
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from dropbox_runner.core.answer import ANSWER_NAMES
+from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.names import Kind, kind_of
-from dropbox_runner.core.record import Record, RecordError, read_record
+from dropbox_runner.core.record import NewerRecordError, Record, RecordError, read_record
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import CANCEL_NAMES, RECORD, TASK_FILES, Layout
@@ -93,7 +94,7 @@ class Scanner:
             return self._one(state, entry)
         except FileNotFoundError:
             raise
-        except (OSError, durable.UnreadableError) as error:
+        except (OSError, RunnerError) as error:
             # The trouble of one folder must not hide the others. What was known of it still holds, as far as we know.
             before = self._kept.get((state, entry.name))
             known = before.found if before is not None else Found(entry.name, state, None, "", frozenset())
@@ -119,7 +120,7 @@ def _read(folder: Path, state: State) -> Found:
     except FileNotFoundError:
         return Found(folder.name, state, None, f"{state}/{folder.name} holds no {RECORD}", files)
     except (RecordError, durable.UnreadableError) as error:
-        if isinstance(error, durable.UnreadableError) and error.passing:
+        if isinstance(error, NewerRecordError) or (isinstance(error, durable.UnreadableError) and error.passing):
             raise
         return Found(folder.name, state, None, str(error), files)
     return Found(folder.name, state, record, "", files)

@@ -98,7 +98,7 @@ def _age(found: Found) -> tuple[int, str, str]:
 def _row(layout: Layout, found: Found, waits: dict[str, str]) -> Row:
     record = found.record
     if record is None:
-        return Row(name=found.name, state=found.state.value, text=found.trouble)
+        return Row(name=found.name, state=found.state.value, text=found.trouble or found.unreadable)
     question, options = question_of(layout.task(found.state, found.name)) if found.state is State.BLOCKED else ("", ())
     last = record.last
     since = last.started_at if found.state is State.RUNNING and last is not None else _changed(record)

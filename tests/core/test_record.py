@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dropbox_runner.core.record import (
     Dropped,
+    NewerRecordError,
     Next,
     Outcome,
     ProcessId,
@@ -91,7 +92,6 @@ def test_what_an_older_version_left_out_has_a_meaning() -> None:
         (b"{}", "id"),
         (FULL.to_json()[:200], "the file"),
         (FULL.to_json().replace(b'"start"', b'"dance"'), "runs.0.why"),
-        (FULL.to_json().replace(b'"pid": 1', b'"pid": 0'), "runs.0.process.pid"),
         (b"[" * 100_000, "the file"),
     ],
     ids=lambda value: repr(value)[:24],
@@ -131,3 +131,17 @@ def test_sums() -> None:
     )
     assert (record.cost_usd, record.turns, record.turns_seen, record.seconds) == (0.5, 3, 6, 3.0)
     assert record.cost_unknown
+
+
+@pytest.mark.parametrize("pid", ["0", "-1", '"init"', "null", "1.5", "true", "{}", "99999999999999999999999"])
+def test_an_identity_that_makes_no_sense_is_none(pid: str) -> None:
+    read = read_record(FULL.to_json().replace(b'"pid": 1', f'"pid": {pid}'.encode()))
+    run = read.last
+    assert run is not None
+    assert run.process is None or run.process.pid > 1
+
+
+def test_what_only_a_newer_version_can_understand_is_no_broken_record() -> None:
+    newer = FULL.to_json().replace(b'"version": 1', b'"version": 7').replace(b'"answer"', b'"teleport"')
+    with pytest.raises(NewerRecordError, match=r"record version 7, .* at next.why: upgrade"):
+        read_record(newer)

@@ -128,6 +128,7 @@ class World:
         }
         self.config = self.home / "config" / "dropbox-runner" / "config.yaml"
         self._default: list[Steps] = []
+        self._bystander: subprocess.Popen[bytes] | None = None
         self._rules: dict[str, list[Steps]] = {}
         self.play()
         write_wrapper(self.claude, self._scenario, self.state_dir)
@@ -228,8 +229,17 @@ class World:
             check=False,
         )
 
+    def bystander(self) -> int:
+        """Start a process that has nothing to do with any run, and return its pid."""
+        command = ["sleep", "300"]
+        self._bystander = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        return self._bystander.pid
+
     def end(self) -> None:
         """End everything that was started in this world, and nothing else."""
+        if self._bystander is not None:
+            self._bystander.kill()
+            self._bystander.wait()
         for daemon in self._daemons:
             if daemon.process.poll() is None:
                 daemon.kill()
