@@ -19,6 +19,7 @@ from dropbox_runner.folder import owner
 from dropbox_runner.folder.config import load_settings
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import GATE, Layout, local_state
+from dropbox_runner.folder.trust import check_folder
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def _findings(folder: FolderArgument) -> Iterator[Finding]:
         yield Finding(fine=False, text=f"folder: {error}")
         return
     yield Finding(fine=True, text=f"folder: {layout.root}")
+    yield _safe(layout, settings)
     yield _owner(layout)
     yield _gate(layout)
     pid = holder(local_state(layout) / "lock")
@@ -75,6 +77,14 @@ def _claude(settings: Settings) -> Finding:
     if version is None:
         return Finding(fine=False, text=f"claude: {found} does not say its version", mend=f"try: {found} --version")
     return Finding(fine=True, text=f"claude: {found} ({version})")
+
+
+def _safe(layout: Layout, settings: Settings) -> Finding:
+    try:
+        check_folder(layout, settings.trusted_group)
+    except RunnerError as error:
+        return Finding(fine=False, text=f"folder: {error}")
+    return Finding(fine=True, text="folder: nobody else can write into it")
 
 
 def _owner(layout: Layout) -> Finding:

@@ -30,6 +30,7 @@ from dropbox_runner.folder.ground import check_moves
 from dropbox_runner.folder.layout import GATE, Layout, local_state
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
+from dropbox_runner.folder.trust import check_folder
 from dropbox_runner.views.statuspage import StatusPage
 
 log = logging.getLogger("dropbox_runner")
@@ -77,6 +78,7 @@ def _seconds(text: str | None) -> str | float | None:
 
 
 def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, watch: bool) -> int:
+    check_folder(layout, settings.trusted_group)
     owner.claim(layout, take_over=take_over)
     Store(layout).make()
     check_moves(layout)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dropbox_runner.core.cleantext import clean_line, clean_text, decode_anyhow
+from dropbox_runner.core.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,7 +120,7 @@ def to_markdown(task_name: str, asked: Questions) -> str:
         if question.options:
             parts.append("\n".join(f"{at}. {option}" for at, option in enumerate(question.options, start=1)))
     parts.append(_how_to_answer(name, asked.questions))
-    return "\n\n".join(parts) + "\n"
+    return masked("\n\n".join(parts)) + "\n"
 
 
 def _how_to_answer(name: str, questions: Sequence[Question]) -> str:

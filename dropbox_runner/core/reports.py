@@ -6,6 +6,7 @@ import json
 
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.record import Outcome, Record
+from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.states import Verdict
 
 _ADVICE = {
@@ -90,7 +91,7 @@ def result_json(record: Record, outcome: Outcome, text: str) -> str:
 
 def error_markdown(record: Record, outcome: Outcome) -> str:
     """Lay out error.md: what was wrong, where, what to do."""
-    said = outcome.reason.strip()
+    said = masked(outcome.reason.strip())
     if outcome.verdict is Verdict.REJECTED or "\n" in said:
         said = "\n".join(f"    {line}".rstrip() for line in said.splitlines())
     advice = _ADVICE.get(outcome.verdict, _ADVICE[Verdict.FAILED])

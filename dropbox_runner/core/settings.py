@@ -65,5 +65,7 @@ class Settings(BaseModel):
     """Megabytes that must be free on the folder's disk before a run is started."""
     allowed_args: tuple[str, ...] = ()
     """Options of claude that a task may ask for with `additional_args`, such as `--fork-session`."""
+    trusted_group: str | None = None
+    """A group whose members may write into the folder as well: every task that they drop runs as this user."""
     pass_env: tuple[str, ...] = ()
     """Names of further environment variables that agents get; a trailing `*` is a wildcard."""

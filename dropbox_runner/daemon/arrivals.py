@@ -38,6 +38,8 @@ class Arrivals:
             return Wait("it went away")
         if not probe.is_plain(path):
             return None  # it will never be finished; whoever reads it says what it is
+        if probe.has_other_names(path):
+            return Wait("it is a hard link, which can be changed under another name; drop a copy of it", notable=True)
         before = self._known.get(path)
         sighting = observe(before.sighting if before else None, seen, self._hints.pop(path, None), now)
         ended = before.ends_explicitly if before and before.sighting == sighting else _ends(path, has_end)

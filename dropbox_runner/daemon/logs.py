@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from dropbox_runner.core.names import printable
+from dropbox_runner.core.secrets import masked
 
 _JOURNAL_PRIORITY: Final = {
     logging.DEBUG: 7,
@@ -19,7 +20,10 @@ _JOURNAL_PRIORITY: Final = {
 
 
 class _OneLine(logging.Formatter):
-    """Escapes what could steer a terminal or fake a line: names, questions and errors come from anybody."""
+    """Escapes what could steer a terminal or fake a line, hides keys: names, questions, errors come from anybody."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.message = printable(record.message)

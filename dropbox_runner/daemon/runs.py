@@ -93,8 +93,8 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     run = _new_run(desk, record, planned, task)
     record = record.with_run(run).but(next=None, late=(), edited=False)
     launch = _what_to_start(desk, folder, record, run, task)
-    # Not durable: should it be lost, nothing has been started with it either.
-    launch.stdin.write_text(prompt, encoding="utf-8", errors="replace")
+    # Whole or not at all, and for nobody else to read.
+    durable.write(launch.stdin, prompt.encode("utf-8", "replace"))
     # On disk before the process exists: whatever happens from here on, this session is never started a second time.
     folder.write_record(record.with_event(desk.now.stamp(), f"run {run.number} starting"))
     try:

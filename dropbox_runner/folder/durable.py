@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.folder.trust import distrust
 
 _HALF: Final = ".tmp"
 MAX_READ: Final = 16 * 1024 * 1024
@@ -53,8 +54,11 @@ def is_half_of(name: str, whole: str) -> bool:
 
 def replace_soon(path: Path, data: bytes) -> None:
     """Put a whole file in place without waiting for the disk: for what only describes this moment."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temp.write_bytes(data)
+    temp = path.with_name(f".{path.name}.{os.getpid()}{_HALF}")
+    with contextlib.suppress(FileNotFoundError):
+        temp.unlink()
+    with open(temp, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(data)
     temp.replace(path)
 
 
@@ -103,9 +107,10 @@ def sync_directory(path: Path) -> None:
 
 
 def read(path: Path, limit: int = MAX_READ) -> bytes:
-    """Read a file that anybody may have put there: no links, no pipes or devices, at most `limit` bytes.
+    """Read a file that anybody may have put there: no links, no pipes or devices, at most `limit` bytes, only ours.
 
-    FileNotFoundError when there is none; UnreadableError, with the reason, when it is not a plain small file.
+    FileNotFoundError when there is none; UnreadableError, with the reason, when it is not a plain small file that only
+    we can have written.
     """
     try:
         # Opened without following a link and without blocking on a pipe; checked on the open descriptor, so that
@@ -117,9 +122,12 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
         link = error.errno == errno.ELOOP
         reason = "it is a symbolic link" if link else (error.strerror or str(error))
         raise UnreadableError(f"{path.name} cannot be read: {reason}", passing=not link) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    seen = os.fstat(descriptor)
+    wrong = "is not a plain file" if not stat.S_ISREG(seen.st_mode) else ""
+    why = distrust(seen, path.parent.stat()) if not wrong else None
+    if wrong or why:
         os.close(descriptor)
-        raise UnreadableError(f"{path.name} is not a plain file")
+        raise UnreadableError(f"{path.name} {wrong or f'is not read: {why}'}", passing=why is not None)
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:

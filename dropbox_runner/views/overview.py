@@ -14,6 +14,7 @@ from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.question import parse_questions
 from dropbox_runner.core.record import Record
 from dropbox_runner.core.reports import summary
+from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION, Layout
@@ -125,7 +126,8 @@ def question_of(folder: Path) -> tuple[str, tuple[str, ...]]:
         return "", ()
     text = " ".join(questions[0].text.split())
     more = f" (and {len(questions) - 1} more)" if len(questions) > 1 else ""
-    return text + more, questions[0].options if len(questions) == 1 else ()
+    options = questions[0].options if len(questions) == 1 else ()
+    return masked(text + more), tuple(masked(option) for option in options)
 
 
 def _names(layout: Layout, state: State) -> list[tuple[float, State, str]]:
@@ -159,7 +161,7 @@ def ended_row(state: State, path: Path) -> Row:
         name=path.name,
         state=state.value,
         since=outcome.at if outcome is not None else None,
-        text=f"{said}: {reason}" if reason else f"{said} ({summary(record)})",
+        text=masked(f"{said}: {reason}" if reason else f"{said} ({summary(record)})"),
         run=len(record.runs),
         cost_usd=record.cost_usd,
     )
@@ -187,5 +189,6 @@ def read_notice(path: Path, now: datetime) -> Said:
 
 
 def _wait(one: dict[str, Any], now: datetime) -> str:
+    reason = masked(str(one["reason"]))
     left = one["until"] - now.timestamp() if isinstance(one.get("until"), int | float) else 0
-    return f"{one['reason']} (in {format_duration(max(1, round(left)))})" if left > 0 else str(one["reason"])
+    return f"{reason} (in {format_duration(max(1, round(left)))})" if left > 0 else reason

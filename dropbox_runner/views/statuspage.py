@@ -11,6 +11,7 @@ from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import printable
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.reports import summary
+from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.seen import Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
@@ -66,7 +67,7 @@ class StatusPage:
             "Not taken yet", [_drop(name, wait, now) for name, wait in waits.items() if _is_drop(look, name)]
         )
         parts += _section("Lately", list(self._lately))
-        return "\n\n".join(parts) + "\n"
+        return masked("\n\n".join(parts)) + "\n"
 
     def _line(self, seen: Seen, waits: dict[str, Wait], paused: Wait | None, now: Now) -> str:
         name = printable(seen.name)

@@ -10,6 +10,7 @@ from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import printable
 from dropbox_runner.core.record import Record, Run
 from dropbox_runner.core.reports import summary
+from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.states import State
 from dropbox_runner.folder.store import TaskFolder
 from dropbox_runner.views.overview import question_of
@@ -23,13 +24,13 @@ def show_task(state: State, folder: TaskFolder, console: Console) -> None:
     )
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(state, folder, record):
-        facts.add_row(Text(f"  {name}", style="dim"), Text(printable(value)))
+        facts.add_row(Text(f"  {name}", style="dim"), Text(printable(masked(value))))
     console.print(facts)
     if record.runs:
         console.print(Text("\nruns", style="bold"), _runs(record))
     console.print(Text("\nhistory", style="bold"))
     for event in record.history:
-        console.print(Text(f"  {event.at}  {printable(event.text)}"))
+        console.print(Text(f"  {event.at}  {printable(masked(event.text))}"))
 
 
 def _facts(state: State, folder: TaskFolder, record: Record) -> list[tuple[str, str]]:
@@ -57,7 +58,7 @@ def _runs(record: Record) -> Table:
             Text(format_duration(run.seconds) if run.seconds is not None else ""),
             Text(_cost(run)),
             Text("" if run.verdict is None else run.verdict.value.replace("_", " ")),
-            Text(printable(run.reason.strip().partition("\n")[0])),
+            Text(printable(masked(run.reason.strip().partition("\n")[0]))),
         )
     return table
 
