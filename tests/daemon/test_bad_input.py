@@ -33,7 +33,7 @@ def test_without_claude_the_task_waits_one_line_says_so_and_it_goes_on_once_clau
     world.move_in("y.yaml")
     world.wait_for("y", "pending")
     assert world.where("x") == "pending"
-    assert len(lines_about(daemon, "x: the claude command")) == 1
+    assert len(lines_about(daemon, "nothing new is started: the claude command")) == 1
     assert "--claude" in daemon.log
     status = json.loads(world.run("status", "--json").stdout)
     assert "was not found" in {row["name"]: row["text"] for row in status["pending"]}["x"]
