@@ -259,3 +259,25 @@ def test_after_everything_is_done_a_second_recovery_changes_nothing(world: World
     assert second.stop() == 0
     assert everything() == before
     assert len(second.log.splitlines()) == 2, second.log
+
+
+def test_ctrl_c_in_the_daemons_terminal_reaches_the_daemon_alone(world: World) -> None:
+    world.play([{"sleep": 60}], [{"say": "Done."}])
+    typed = world.base / "typed"
+    os.mkfifo(typed)
+    # `script` gives it a terminal of its own, as a person has one; what is typed there goes to the foreground group.
+    in_a_terminal = ("sh", "-c", f'exec script --quiet --return --command "$*" /dev/null < {typed}', "sh")
+    daemon = world.launch(prefix=in_a_terminal)
+    with typed.open("wb", buffering=0) as keyboard:
+        daemon.wait_for_log("watching")
+        world.move_in("x.yaml")
+        pid = working(world)
+        keyboard.write(b"\x03")
+        assert daemon.wait() == 130
+    assert not alive(pid)
+    assert "stopping run 1 (the daemon was told to stop)" in daemon.log
+    assert world.where("x") == "pending"
+    assert world.record("x")["runs"][0]["exit_code"] == 143, "SIGTERM from the daemon, not SIGINT from the terminal"
+    world.start()
+    world.wait_for("x", "done")
+    assert starts(world) == [False, True]
