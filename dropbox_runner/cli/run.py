@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -21,6 +23,7 @@ from dropbox_runner.daemon import logs
 from dropbox_runner.daemon.doorbell import Doorbell
 from dropbox_runner.daemon.lock import FolderLock
 from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
 from dropbox_runner.daemon.watcher import Watcher
 from dropbox_runner.folder import durable, owner
@@ -36,6 +39,7 @@ from dropbox_runner.views.statuspage import StatusPage
 log = logging.getLogger("dropbox_runner")
 
 _INTERRUPTED = 130
+_STDERR = 2
 
 
 def run(
@@ -56,13 +60,16 @@ def run(
         raise RefusedError("every task would run as root. Start it as a user, or say --allow-root if that is meant.")
     logs.set_up(verbose=verbose)
     overrides = {"claude": claude, "max_parallel": max_parallel, "poll": _seconds(poll), "settle": _seconds(settle)}
-    settings = load_settings(config, overrides)
-    if settle is not None:
-        settings = settings.model_copy(update={"answer_settle": settings.settle})
+
+    def read_settings() -> Settings:
+        settings = load_settings(config, overrides)
+        return settings if settle is None else settings.model_copy(update={"answer_settle": settings.settle})
+
+    settings = read_settings()
     layout = inbox(folder, settings.folder)
     lock = FolderLock(local_state(layout) / "lock", layout.root)
     try:
-        code = _serve(layout, settings, drain=drain, take_over=take_over, watch=poll is None)
+        code = _serve(layout, settings, read_settings, drain=drain, take_over=take_over, watch=poll is None)
     finally:
         lock.release()
     if code:
@@ -77,7 +84,15 @@ def _seconds(text: str | None) -> str | float | None:
         return text
 
 
-def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, watch: bool) -> int:
+def _serve(
+    layout: Layout,
+    settings: Settings,
+    read_settings: Callable[[], Settings],
+    *,
+    drain: bool,
+    take_over: bool,
+    watch: bool,
+) -> int:
     check_folder(layout, settings.trusted_group)
     owner.claim(layout, take_over=take_over)
     Store(layout).make()
@@ -97,12 +112,16 @@ def _serve(layout: Layout, settings: Settings, *, drain: bool, take_over: bool, 
         GateFile(local / GATE),
         commands,
         notice,
+        Manager(os.environ),
         agents=Agents(),
+        read_settings=read_settings,
         watcher=watcher,
         bell=bell,
         show=StatusPage(layout).update,
     )
     received = _listen(service)
+    # The watchdog ends a loop that hangs with SIGABRT: then the log says in which line it hung.
+    faulthandler.enable()
     log.info("watching %s (%s)", layout.root, _in_words(settings, watch=watch))
     try:
         service.run(drain=drain)
@@ -125,6 +144,16 @@ def _listen(service: Service) -> list[int]:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGUSR1, lambda *_: service.hand_over())
+    # A terminal that is closed sends SIGHUP too: then it means what ^C would, unless nohup has said otherwise.
+    on_terminal = os.isatty(_STDERR) and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if on_terminal and not os.isatty(_STDERR):
+            stop(number, frame)
+        else:
+            service.reload()
+
+    signal.signal(signal.SIGHUP, hang_up)
     return received
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from dropbox_runner.core.durations import parse_duration
+from dropbox_runner.core.durations import format_duration, parse_duration
 
 PermissionMode = Literal["default", "manual", "acceptEdits", "plan", "dontAsk", "bypassPermissions", "auto"]
 
@@ -69,3 +69,17 @@ class Settings(BaseModel):
     """A group whose members may write into the folder as well: every task that they drop runs as this user."""
     pass_env: tuple[str, ...] = ()
     """Names of further environment variables that agents get; a trailing `*` is a wildcard."""
+
+
+def changes(before: Settings, after: Settings) -> tuple[str, ...]:
+    """Say which settings differ: `max_parallel 1 → 2`."""
+    pairs = [(name, getattr(before, name), getattr(after, name)) for name in Settings.model_fields]
+    return tuple(f"{name} {_shown(name, old)} → {_shown(name, new)}" for name, old, new in pairs if old != new)
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, float) and not name.endswith("_usd"):
+        return format_duration(value)  # whatever else is no whole number is a time
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

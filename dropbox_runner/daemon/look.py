@@ -41,6 +41,8 @@ class Looker:
         arrivals: Arrivals,
         gate: GateFile,
         spending: Spending,
+        ground: Ground,
+        lingering: Lingering,
     ) -> None:
         self._gate = gate
         self._spending = spending
@@ -48,8 +50,8 @@ class Looker:
         self._settings = settings
         self._agents = agents
         self._arrivals = arrivals
-        self._lingering = Lingering()
-        self._ground = Ground(layout)
+        self._lingering = lingering
+        self._ground = ground
         self._scanner = Scanner(layout)
 
     def look(self, now: Now) -> Look:

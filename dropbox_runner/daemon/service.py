@@ -7,28 +7,32 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, assert_never
+from pathlib import Path
+from typing import Final
 
 from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents, boot_id
-from dropbox_runner.core import actions
 from dropbox_runner.core.actions import Action
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import RefusedError, RunnerError
+from dropbox_runner.core.headline import headline
 from dropbox_runner.core.plan import Plan, Waiting, decide
 from dropbox_runner.core.seen import Limits, Look
-from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.settings import Settings, changes
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import LIVE, State
-from dropbox_runner.daemon import answers, ending, intake, runs
 from dropbox_runner.daemon.arrivals import Arrivals
-from dropbox_runner.daemon.desk import Desk
+from dropbox_runner.daemon.desk import Desk, first_line
 from dropbox_runner.daemon.doorbell import Doorbell
+from dropbox_runner.daemon.lingering import Lingering
 from dropbox_runner.daemon.look import Looker
 from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.notify import Manager
+from dropbox_runner.daemon.perform import key_of, name_of, perform
 from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.daemon.watcher import Watcher
 from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.ground import Ground
 from dropbox_runner.folder.layout import Layout
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
@@ -69,41 +73,49 @@ class Service:
         gate: GateFile,
         commands: Commands,
         notice: Notice,
+        manager: Manager,
         *,
         agents: Agents,
+        read_settings: Callable[[], Settings],
         watcher: Watcher | None,
         bell: Doorbell,
         show: Callable[[Look, Plan, Now], None] = lambda *_: None,
         clock: Callable[[], Now] = read_clock,
     ) -> None:
-        self._settings = settings
-        self._poll = settings.poll
         self._layout = layout
+        self._read_settings = read_settings
         self._store = Store(layout)
         self._ledger = ledger
         self._commands = commands
         self._agents = agents
         self._arrivals = Arrivals()
         self._gate = gate
-        self._looker = Looker(layout, settings, agents, self._arrivals, gate, Spending(ledger, settings))
+        self._ground = Ground(layout)
+        self._lingering = Lingering()
+        self._use(settings)
         self._notice = notice
+        self._manager = manager
         self._watcher = watcher
         self._bell = bell
         self._clock = clock
         self._show = show
-        self._limits = Limits(max_parallel=settings.max_parallel, stop_grace=settings.stop_grace)
         self._refused: dict[str, _Refused] = {}
-        self._leave = False
         self._trouble = ""
+        self._unread = ""
+        """Why the settings could not be read again, if that is so."""
+        self._deaf = False
+        """Whether the folder was watched and cannot be any more."""
+        # What a signal has asked for. Its handler does nothing but set these: it may come between any two lines.
+        self._stops = 0
+        self._leave = False
+        self._reload = False
         self.failed: list[str] = []
         """The tasks that went to failed/ since the start."""
 
     def stop(self) -> None:
-        """Stop the agents, then return from `run`. Safe in a signal handler."""
-        if self._limits.stopping:
-            # Asked a second time: somebody is in a hurry.
-            self._limits = replace(self._limits, stop_grace=0.0)
-        self._limits = replace(self._limits, stopping=True)
+        """Stop the agents, then return from `run`; asked again, kill them. Safe in a signal handler."""
+        self._stops += 1
+        self._leave = False  # of two contrary orders the later one holds
         self._bell.ring()
 
     def hand_over(self) -> None:
@@ -111,9 +123,46 @@ class Service:
         self._leave = True
         self._bell.ring()
 
+    def reload(self) -> None:
+        """Read the settings again before the next look. Safe in a signal handler."""
+        self._reload = True
+        self._bell.ring()
+
+    def _limits(self) -> Limits:
+        # Asked a second time to stop: somebody is in a hurry.
+        grace = 0.0 if self._stops > 1 else self._settings.stop_grace
+        return Limits(self._settings.max_parallel, grace, stopping=self._stops > 0)
+
+    def _use(self, settings: Settings) -> None:
+        """Make everything that is made from the settings: here and nowhere else, so that a reload forgets nothing."""
+        self._settings = settings
+        spending = Spending(self._ledger, settings)
+        self._looker = Looker(
+            self._layout, settings, self._agents, self._arrivals, self._gate, spending, self._ground, self._lingering
+        )
+
+    def _read_again(self) -> None:
+        """Take the settings as they are now; when they cannot be understood, the old ones hold."""
+        self._reload = False
+        self._manager.reloading()
+        try:
+            settings = self._read_settings()
+        except RunnerError as error:
+            self._unread = f"the settings could not be read again, the old ones hold: {first_line(str(error))}"
+            log.error("%s", self._unread)  # noqa: TRY400 - a person's mistake, not ours: no traceback
+            return
+        self._unread = ""
+        log.info("settings read again: %s", ", ".join(changes(self._settings, settings)) or "nothing has changed")
+        named = settings.folder if settings.folder != self._settings.folder else None
+        if named and Layout.of(Path(named)) != self._layout:
+            log.warning("this daemon goes on with %s; another folder needs a restart", self._layout.root)
+        self._use(settings)
+
     def run(self, *, drain: bool = False) -> None:
         """Look and act until told to stop; with `drain`, until nothing is left to be done without a person."""
         while not self._leave:
+            if self._reload and not self._stops:
+                self._read_again()
             try:
                 look, planned = self.tick()
             except OSError as error:
@@ -124,23 +173,28 @@ class Service:
                 for run_id in self._agents.watched():
                     self._agents.sweep(run_id)
                 raise
-            if self._limits.stopping and not _running(look):
+            # What was started by the very look during which we were told to stop is seen by the next one.
+            if self._stops and not planned.actions and not _running(look):
                 break
             if drain and not planned.actions and _drained(look):
                 break
             if not planned.actions:
                 self._bell.wait(self._pause(planned), self._agents.descriptors())
+        self._manager.stopping(0.0)
 
     def _blind(self, error: OSError) -> None:
         """Wait when the folders cannot be read: that is not "there are no tasks"."""
         trouble = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        trouble = f"the folder cannot be read, nothing is done until it can: {trouble}"
         if trouble != self._trouble:
-            log.error("the folder cannot be read, nothing is done until it can: %s", trouble)
+            log.error("%s", trouble)
         self._trouble = trouble
-        if self._limits.stopping:
+        # A look that has failed, and has said why, has come to its end as well: a restart would not mend the folder.
+        self._manager.looked(trouble)
+        if self._stops:
             self._leave = True
         else:
-            self._bell.wait(min(self._poll, _LONGEST_RETRY), self._agents.descriptors())
+            self._bell.wait(min(self._longest_pause(), _LONGEST_RETRY), self._agents.descriptors())
 
     def tick(self) -> tuple[Look, Plan]:
         """Look once and act on it. A plan without actions means: at rest."""
@@ -152,14 +206,19 @@ class Service:
             log.info("the folder can be read again")
             self._trouble = ""
         self._watch(look)
-        planned = self._without_refused(decide(look, now, self._limits), now)
+        limits = self._limits()
+        planned = self._without_refused(decide(look, now, limits), now)
         self._notice.publish(planned, look.paused, now)
         self._show(look, planned, now)
+        if limits.stopping:
+            self._manager.stopping(limits.stop_grace)
+        self._manager.looked("; ".join(part for part in (headline(look), self._unread) if part))
         desk = Desk(
             self._store, self._agents, self._ledger, self._gate, self._settings, self._commands, now, self.failed
         )
         for action in planned.actions:
             self._try(action, desk)
+            self._manager.acted()
         return look, planned
 
     def _watch(self, look: Look) -> None:
@@ -180,85 +239,46 @@ class Service:
             log.warning("the folder cannot be watched (%s); looking every %g s instead", error, _BLIND_POLL)
             self._watcher.close()
             self._watcher = None
-            self._poll = min(self._poll, _BLIND_POLL)
+            self._deaf = True
 
     def _pause(self, planned: Plan) -> float:
         times = [one.again_at for one in self._refused.values()]
         if planned.wake_at is not None:
             times.append(planned.wake_at)
         now = self._clock().steady
-        return min([self._poll, *(max(0.0, moment - now) for moment in times)])
+        return min([self._longest_pause(), *(max(0.0, moment - now) for moment in times)])
+
+    def _longest_pause(self) -> float:
+        longest = min(self._settings.poll, _BLIND_POLL) if self._deaf else self._settings.poll
+        # Twice as often as it has to hear of us, as sd_watchdog_enabled(3) advises.
+        return longest if self._manager.watchdog is None else min(longest, self._manager.watchdog / 2)
 
     def _without_refused(self, planned: Plan, now: Now) -> Plan:
-        keys = {_key(one) for one in planned.actions}
+        keys = {key_of(one) for one in planned.actions}
         # What is no longer to be done is not waited for: its task was moved, deleted, or went another way.
         self._refused = {key: one for key, one in self._refused.items() if key in keys}
         later = {key: one for key, one in self._refused.items() if now.steady < one.again_at}
-        actions_now = tuple(one for one in planned.actions if _key(one) not in later)
+        actions_now = tuple(one for one in planned.actions if key_of(one) not in later)
         waits = tuple(Waiting(one.name, Wait(f"{one.reason}; trying again", one.again_at)) for one in later.values())
         return replace(planned, actions=actions_now, waiting=planned.waiting + waits)
 
     def _try(self, action: Action, desk: Desk) -> None:
-        key = _key(action)
+        key = key_of(action)
         try:
-            _perform(action, desk)
+            perform(action, desk)
         except (OSError, RunnerError) as error:
             # One task's trouble must not stop the others; a later look tries again.
             before = self._refused.get(key)
             pause = min(_LONGEST_RETRY, before.pause * 2) if before else _FIRST_RETRY
-            self._refused[key] = _Refused(desk.now.steady + pause, pause, _name(action), str(error))
+            self._refused[key] = _Refused(desk.now.steady + pause, pause, name_of(action), str(error))
             log.log(logging.DEBUG if before else logging.ERROR, "%s: %s (trying again)", key, error)
         except Exception:
             # A bug of ours must not stop the other tasks either, nor be repeated in a tight loop.
             pause = _LONGEST_RETRY
-            self._refused[key] = _Refused(desk.now.steady + pause, pause, _name(action), "a bug in dropbox-runner")
+            self._refused[key] = _Refused(desk.now.steady + pause, pause, name_of(action), "a bug in dropbox-runner")
             log.exception("%s: this is a bug in dropbox-runner; please report it", key)
         else:
             self._refused.pop(key, None)
-
-
-def _perform(action: Action, desk: Desk) -> None:
-    match action:
-        case actions.Take():
-            intake.take(desk, action)
-        case actions.TakeEdit():
-            intake.take_edit(desk, action)
-        case actions.Forget():
-            intake.forget(desk, action)
-        case actions.Admit():
-            intake.admit(desk, action)
-        case actions.PutAside():
-            intake.put_aside(desk, action)
-        case actions.Start():
-            runs.start(desk, action)
-        case actions.Adopt():
-            runs.adopt(desk, action)
-        case actions.Stop():
-            runs.stop(desk, action)
-        case actions.Kill():
-            runs.kill(desk, action)
-        case actions.End():
-            ending.end(desk, action)
-        case actions.File():
-            runs.file(desk, action)
-        case actions.TakeAnswer():
-            answers.take_answer(desk, action)
-        case actions.Cancel():
-            answers.cancel(desk, action)
-        case actions.EndMoved():
-            runs.end_moved(desk, action)
-        case actions.Abandon():
-            runs.abandon(desk, action)
-        case _:
-            assert_never(action)
-
-
-def _name(action: Action) -> str:
-    return action.file if isinstance(action, actions.Take | actions.TakeEdit) else action.name
-
-
-def _key(action: Action) -> str:
-    return f"{_name(action)} ({type(action).__name__.lower()})"
 
 
 def _running(look: Look) -> bool:

@@ -8,7 +8,23 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from harness import Steps, World, alive, wait_until
+
+from dropbox_runner.agent.environment import Commands
+from dropbox_runner.agent.processes import Agents
+from dropbox_runner.core.actions import Start
+from dropbox_runner.core.clock import Now
+from dropbox_runner.core.plan import Plan
+from dropbox_runner.core.seen import Look
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.daemon.doorbell import Doorbell
+from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.notify import Manager
+from dropbox_runner.daemon.service import Service
+from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.layout import Layout
+from dropbox_runner.folder.ledger import Ledger
 
 
 def starts(world: World) -> list[bool]:
@@ -111,6 +127,40 @@ def test_told_to_stop_it_stops_its_agent_and_the_next_start_goes_on(world: World
     world.wait_for("x", "done")
     assert starts(world) == [False, True]
     assert world.record("x")["cut_off"] == 0, "a stop is no failure"
+
+
+def test_told_to_stop_in_the_very_moment_in_which_it_starts_an_agent_it_stops_that_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look that has it started has not seen it running: that must not be taken for "nothing runs"."""
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, world.environment[name])
+    world.play([{"sleep": 60}])
+    world.move_in("x.yaml")
+    layout, local = Layout.of(world.root), world.base
+    settings = Settings(claude=str(world.claude), settle=0)
+
+    def stop_before_a_start(_look: Look, planned: Plan, _now: Now) -> None:
+        if any(isinstance(action, Start) for action in planned.actions):
+            service.stop()
+
+    service = Service(
+        layout,
+        settings,
+        Ledger(local / "ledger.sqlite"),
+        GateFile(local / "gate.json"),
+        Commands(local / "bin", local / "setup.sh"),
+        Notice(local / "notice.json"),
+        Manager({}),
+        agents=Agents(),
+        read_settings=lambda: settings,
+        watcher=None,
+        bell=Doorbell(),
+        show=stop_before_a_start,
+    )
+    service.run()
+    assert world.where("x") == "pending"
+    assert world.record("x")["runs"][0]["verdict"] == "stopped"
 
 
 def test_a_second_ctrl_c_hurries_and_a_stubborn_agent_is_killed(world: World) -> None:
