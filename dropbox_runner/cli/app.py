@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "status": "status",
     "show": "show",
     "doctor": "doctor",
+    "service": "service",
     "add": "add",
     "answer": "answer",
     "cancel": "cancel",
@@ -26,6 +27,8 @@ COMMANDS: Final = {
     "subtask": "subtask",
 }
 """Command → module in this package; the module's function of the same name is the command."""
+GROUPS: Final = {"service": ("install", "uninstall", "status")}
+"""Commands that have commands of their own: the functions of these names."""
 
 
 def run(arguments: list[str]) -> NoReturn:
@@ -46,7 +49,13 @@ def _application(wanted: str | None) -> typer.Typer:
     for name, module in COMMANDS.items():
         if wanted in (None, name):
             loaded = importlib.import_module(f"dropbox_runner.cli.{module}")
-            app.command(name)(getattr(loaded, module))
+            if name in GROUPS:
+                group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=loaded.__doc__)
+                for one in GROUPS[name]:
+                    group.command(one)(getattr(loaded, one))
+                app.add_typer(group, name=name)
+            else:
+                app.command(name)(getattr(loaded, module))
     return app
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import typer
 
 from dropbox_runner.agent.program import claude_version, find_claude
 from dropbox_runner.cli.common import FolderArgument, inbox
+from dropbox_runner.cli.findings import Finding, report, service_findings
 from dropbox_runner.core.durations import time_of_day
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.settings import Settings
@@ -22,24 +20,9 @@ from dropbox_runner.folder.layout import GATE, Layout, local_state
 from dropbox_runner.folder.trust import check_folder
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    fine: bool
-    text: str
-    mend: str = ""
-
-
 def doctor(folder: FolderArgument = None) -> None:
     """Look whether everything is as it must be; each trouble with its mend. Exit 1 if there is any."""
-    findings = list(_findings(folder))
-    for one in findings:
-        typer.echo(f"{'ok  ' if one.fine else 'BAD '} {one.text}")
-        if one.mend:
-            typer.echo(f"       → {one.mend}")
-    if not all(one.fine for one in findings):
-        raise typer.Exit(1)
+    report(_findings(folder))
 
 
 def _findings(folder: FolderArgument) -> Iterator[Finding]:
@@ -64,6 +47,7 @@ def _findings(folder: FolderArgument) -> Iterator[Finding]:
         text=f"daemon: runs (pid {pid})" if pid is not None else "daemon: does not run",
         mend="" if pid is not None else f"dropbox-runner run {layout.root}",
     )
+    yield from service_findings()
     if os.geteuid() == 0:
         yield Finding(fine=False, text="user: root", mend="run it as a user: every task can do what you can do")
 

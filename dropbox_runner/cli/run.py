@@ -16,6 +16,7 @@ import typer
 from dropbox_runner.agent.environment import Commands, command_script, shell_setup_script
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import find_claude
+from dropbox_runner.cli import options
 from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.core.errors import RefusedError
 from dropbox_runner.core.settings import Settings
@@ -27,7 +28,6 @@ from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
 from dropbox_runner.daemon.watcher import Watcher
 from dropbox_runner.folder import durable, owner
-from dropbox_runner.folder.config import load_settings
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import check_moves
 from dropbox_runner.folder.layout import GATE, Layout, local_state
@@ -46,42 +46,28 @@ def run(
     folder: FolderArgument = None,
     *,
     drain: Annotated[bool, typer.Option("--drain", help="Return when nothing is pending or running any more.")] = False,
-    claude: Annotated[str | None, typer.Option(metavar="PATH", help="The claude command.")] = None,
-    max_parallel: Annotated[int | None, typer.Option(metavar="N", help="How many agents at a time.")] = None,
-    poll: Annotated[str | None, typer.Option(metavar="S", help="Look every S seconds, without a watcher.")] = None,
-    settle: Annotated[str | None, typer.Option(metavar="S", help="How long a file must have been quiet.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", readable=False, help="The settings file.")] = None,
-    take_over: Annotated[bool, typer.Option("--take-over", help="From now on this machine runs the folder.")] = False,
-    allow_root: Annotated[bool, typer.Option("--allow-root", help="Run as root (for containers and tests).")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    claude: options.Claude = None,
+    max_parallel: options.MaxParallel = None,
+    poll: options.Poll = None,
+    settle: options.Settle = None,
+    config: options.Config = None,
+    take_over: options.TakeOver = False,
+    allow_root: options.AllowRoot = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Watch the folder and run what is dropped into it, until stopped by SIGTERM or ^C."""
-    if os.geteuid() == 0 and not allow_root:
-        raise RefusedError("every task would run as root. Start it as a user, or say --allow-root if that is meant.")
+    options.check_user(allow_root=allow_root)
     logs.set_up(verbose=verbose)
-    overrides = {"claude": claude, "max_parallel": max_parallel, "poll": _seconds(poll), "settle": _seconds(settle)}
-
-    def read_settings() -> Settings:
-        settings = load_settings(config, overrides)
-        return settings if settle is None else settings.model_copy(update={"answer_settle": settings.settle})
-
-    settings = read_settings()
+    overrides = options.Overrides(claude, max_parallel, poll, settle, config)
+    settings = overrides.settings()
     layout = inbox(folder, settings.folder)
     lock = FolderLock(local_state(layout) / "lock", layout.root)
     try:
-        code = _serve(layout, settings, read_settings, drain=drain, take_over=take_over, watch=poll is None)
+        code = _serve(layout, settings, overrides.settings, drain=drain, take_over=take_over, watch=poll is None)
     finally:
         lock.release()
     if code:
         raise typer.Exit(code)
-
-
-def _seconds(text: str | None) -> str | float | None:
-    # On the command line a bare number is the natural way; in a file it would leave a reader guessing.
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return text
 
 
 def _serve(
