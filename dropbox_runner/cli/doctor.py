@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Iterator
 
+import typer
+
 from dropbox_runner.agent.program import claude_version, find_claude
 from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.cli.findings import Finding, report, service_findings
@@ -22,7 +24,8 @@ from dropbox_runner.folder.trust import check_folder
 
 def doctor(folder: FolderArgument = None) -> None:
     """Look whether everything is as it must be; each trouble with its mend. Exit 1 if there is any."""
-    report(_findings(folder))
+    if not report(_findings(folder)):
+        raise typer.Exit(1)
 
 
 def _findings(folder: FolderArgument) -> Iterator[Finding]:

@@ -20,16 +20,15 @@ class Finding:
     mend: str = ""
 
 
-def report(findings: Iterable[Finding]) -> None:
-    """Print them; exit 1 if there is any trouble."""
-    bad = False
+def report(findings: Iterable[Finding]) -> bool:
+    """Print them, and return whether all is as it must be."""
+    fine = True
     for one in findings:
         typer.echo(f"{'ok  ' if one.fine else 'BAD '} {one.text}")
         if one.mend:
             typer.echo(f"       → {one.mend}")
-        bad = bad or not one.fine
-    if bad:
-        raise typer.Exit(1)
+        fine = fine and one.fine
+    return fine
 
 
 def service_findings() -> Iterator[Finding]:
@@ -60,9 +59,9 @@ def _running(unit: systemd.Unit) -> Iterator[Finding]:
     elif unit.result == "success" and unit.active == "inactive":
         yield Finding(fine=True, text="service: stopped", mend=start)
     else:
-        again = f"systemctl --user reset-failed {NAME}; {start}" if unit.result == "start-limit-hit" else start
-        text = f"service: {unit.active} ({unit.result}, since {unit.since})"
-        yield Finding(fine=False, text=text, mend=f"journalctl --user -u {NAME} says why; then: {again}")
+        # After many tries in a row systemd refuses a start until it is told to forget them.
+        mend = f"journalctl --user -u {NAME} says why; then: systemctl --user reset-failed {NAME}; {start}"
+        yield Finding(fine=False, text=f"service: {unit.active} ({unit.result}, since {unit.since})", mend=mend)
 
 
 def lingering() -> Finding:

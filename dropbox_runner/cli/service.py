@@ -144,12 +144,8 @@ def uninstall() -> None:
 
 def status() -> None:
     """Say whether the service is installed, runs, goes on running, and what went wrong last. Exit 1 if anything is."""
-    findings = list(service_findings())
-    file = unit_file()
-    if file.is_file():
-        failed = any(not one.fine and one.text.startswith("service:") for one in findings)
-        lines = systemd.last_words(NAME, errors_only=not failed)
-        findings += (
-            [Finding(fine=True, text="last lines of its log:\n       " + "\n       ".join(lines))] if lines else []
-        )
-    report(findings)
+    fine = report(service_findings())
+    if lines := systemd.last_words(NAME, errors_only=fine):
+        typer.echo("\nThe last lines of its log:\n  " + "\n  ".join(lines))
+    if not fine:
+        raise typer.Exit(1)
