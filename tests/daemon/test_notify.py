@@ -160,6 +160,7 @@ def test_a_daemon_tells_its_whole_life(world: World, told: Listener, tmp_path: P
     gate = tmp_path / "gate"
     world.play([{"wait_for": str(gate)}, {"ask": {"text": "Well?"}}])
     daemon = world.start()
+    told.wait_for("READY")
     assert told.heard()[0] == {"READY": "1", "STATUS": "nothing to do"}
     world.move_in("x.yaml")
     told.wait_for("STATUS", "1 running")

@@ -31,8 +31,9 @@ def test_more_agents_may_work_at_once_and_one_line_says_what_has_changed(world: 
     pids = {name: world.agent_pid(name) for name in ("x", "y") if world.where(name) == "running"}
     world.settings(max_parallel=2, timeout="1h")
     reload(daemon, "settings read again: max_parallel 1 → 2, timeout none → 1 h\n")
-    world.wait_for("x", "running")
-    world.wait_for("y", "running")
+    for name in ("x", "y"):
+        world.wait_for(name, "running")
+        world.agent_pid(name)
     assert all(alive(pid) for pid in pids.values())
     runs = {name: world.record(name)["runs"][0].get("timeout") for name in ("x", "y")}
     assert [runs[name] for name in pids] == [None], "a run that was under way got another timeout"
