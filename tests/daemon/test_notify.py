@@ -174,13 +174,13 @@ def test_a_daemon_tells_its_whole_life(world: World, told: Listener, tmp_path: P
 
 
 def test_a_folder_that_cannot_be_read_is_no_reason_to_be_started_again_and_again(world: World, told: Listener) -> None:
-    world.settings(poll="0.2s")
+    world.environment["WATCHDOG_USEC"] = "1000000"
+    world.start("--poll", "0.2")
     # Not through permissions: they mean nothing to root.
     (world.root / "blocked").rmdir()
     (world.root / "blocked").symlink_to("blocked")
-    world.launch()
-    ready = told.wait_for("READY")
-    assert ready["STATUS"].startswith("the folder cannot be read, nothing is done until it can: ")
+    told.wait_for("STATUS", "the folder cannot be read, nothing is done until it can: ")
+    told.wait_for("WATCHDOG")
     (world.root / "blocked").unlink()
     (world.root / "blocked").mkdir()
     told.wait_for("STATUS", "nothing to do")
