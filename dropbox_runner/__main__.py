@@ -6,6 +6,7 @@ import sys
 import traceback
 
 from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.names import printable
 
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED = 130
@@ -18,7 +19,8 @@ def main() -> int:
 
         run(sys.argv[1:])
     except RunnerError as error:
-        sys.stderr.write(f"dropbox-runner: {error}\n")
+        # A name that the shell has completed may hold anything; what is printed must not steer the terminal.
+        sys.stderr.write("\n".join(map(printable, f"dropbox-runner: {error}".split("\n"))) + "\n")
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -11,7 +11,7 @@ import typer
 
 from dropbox_runner.cli.common import FolderOption, deliver, deliver_new, inbox
 from dropbox_runner.core.errors import RejectedError, RunnerError, UsageError
-from dropbox_runner.core.names import TASK_SUFFIXES, folder_name, why_no_task
+from dropbox_runner.core.names import TASK_SUFFIXES, folder_name, printable, why_no_task
 from dropbox_runner.core.task import parse_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
@@ -78,7 +78,7 @@ def _add(layout: Layout, name: str, data: bytes) -> None:
         deliver(layout, target, data)
     except FileExistsError as error:
         raise RunnerError(f"{target} is there already and waits to be taken; nothing was replaced.") from error
-    typer.echo(f"added {name}")
+    typer.echo(f"added {printable(name)}")
 
 
 def _name_for(text: str) -> str:

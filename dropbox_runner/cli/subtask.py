@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ import typer
 import yaml
 
 from dropbox_runner.cli.common import deliver_new
-from dropbox_runner.core.errors import UsageError
+from dropbox_runner.core.errors import RunnerError, UsageError
 from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.task import Task, parse_task
 from dropbox_runner.folder import durable
@@ -21,10 +23,12 @@ from dropbox_runner.folder.store import MAX_TASK, TaskFolder
 
 _INHERITED = (
     *("model", "effort", "fallback_model", "permission_mode", "allowed_tools", "disallowed_tools", "mcp_config"),
-    *("max_budget_usd", "timeout", "retries", "priority"),
+    *("timeout", "retries", "priority"),
 )
-"""What a sub-task takes over: it may not do or spend more than the task that hands it over."""
+"""What a sub-task takes over. The daemon holds it to its parent's limits, and gives it a share of the budget."""
 _NAME_WORDS = 5
+_PATIENCE = 5.0
+"""Seconds that the daemon gets to say no. Usually it has looked within a fraction of one."""
 
 
 def subtask(
@@ -42,12 +46,31 @@ def subtask(
     if not said.strip():
         raise UsageError('what is to be done? Say: dropbox-runner subtask "…"')
     folder = TaskFolder(Path(parent))
-    fields = _inherited(folder) | {"description": f"handed over by {folder.name}", "instructions": said.strip() + "\n"}
+    fields = _inherited(folder) | {"parent": folder.name, "description": f"handed over by {folder.name}"}
     layout = Layout.of(Path(inbox))
     short = name or "-".join(re.findall(r"\w+", said.lower())[:_NAME_WORDS])
-    data = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False).encode("utf-8", "replace")
-    handed_over = deliver_new(layout, folder_name(f"{folder.name}-{short}"), ".yaml", data)
+    # The text as it is, below the fields: whatever it holds, nothing of it can be taken for a field.
+    front = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False)
+    data = f"---\n{front}---\n{said.strip()}\n".encode("utf-8", "replace")
+    handed_over = deliver_new(layout, folder_name(f"{folder.name}-{short}"), ".md", data)
+    if refused := _refusal(layout, handed_over):
+        raise RunnerError(f"not handed over:\n{refused}")
     typer.echo(f"handed over as {handed_over}; it runs by itself, and its result goes to the person.")
+
+
+def _refusal(layout: Layout, name: str) -> str:
+    """Wait until the daemon has looked at a task, and return why it cannot be; empty when nothing speaks against it."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        with suppress(RunnerError, OSError):
+            state = layout.find(name)
+            record = TaskFolder(layout.task(state, name)).record() if state is not None else None
+            if record is not None and record.outcome is not None and not record.runs:
+                return record.outcome.reason
+            if record is not None and (record.next is not None or record.runs):
+                break
+        time.sleep(0.02)
+    return ""
 
 
 def _inherited(folder: TaskFolder) -> dict[str, Any]:

@@ -48,8 +48,9 @@ def session_lost() -> Question:
 
 def money(record: Record, budget: float) -> Question:
     """Ask when the budget is spent."""
+    handed = f" and left ${record.handed_over_usd:.2f} to its sub-tasks," if record.handed_over_usd else ""
     text = (
-        f"It has spent ${record.cost_usd:.2f} of its budget of ${budget:.2f}. "
+        f"It has spent ${record.cost_usd:.2f}{handed} of its budget of ${budget:.2f}. "
         "Answer with a new total in dollars (a number such as 10), or `stop`."
     )
     return Question(text=text)
@@ -79,8 +80,9 @@ def problem(record: Record, answer: str) -> str | None:
         total = _amount(answer)
         if total is None:
             return "the answer must be a new total in dollars, such as 10, or `stop`"
-        if total <= record.cost_usd:
-            return f"${record.cost_usd:.2f} have been spent already; the new total must be more"
+        gone = record.cost_usd + record.handed_over_usd
+        if total <= gone:
+            return f"${gone:.2f} have been spent already; the new total must be more"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 
 from dropbox_runner.core.errors import Problem, RejectedError
 
@@ -28,6 +29,11 @@ def find_control(text: str) -> int | None:
     """Where the first character stands that has no place in a text: control characters, half emoji."""
     found = _CONTROL.search(text)
     return found.start() if found else None
+
+
+def find_invisible(text: str) -> int | None:
+    """Where the first character stands that shows a line otherwise than it is: turned round, or with a gap unseen."""
+    return next((at for at, char in enumerate(text) if _is_unseen(char)), None)
 
 
 def describe_character(char: str) -> str:
@@ -56,7 +62,7 @@ def clean_line(text: str) -> str:
 
 def shorten(text: str, width: int = 60) -> str:
     """Cut a text to one short line for a message."""
-    return clean_line(text if len(text) <= width else text[: width - 1] + "…")
+    return _straight(clean_line(text if len(text) <= width else text[: width - 1] + "…"))
 
 
 def excerpt(line: str, column: int | None = None) -> str:
@@ -67,7 +73,19 @@ def excerpt(line: str, column: int | None = None) -> str:
     if column is not None and column > WIDEST_EXCERPT:
         return ""
     shown = line if len(line) <= WIDEST_EXCERPT else line[:WIDEST_EXCERPT] + "…"
-    return _CONTROL.sub(_visible, shown).replace("\t", "⇥").rstrip()
+    return _straight(_CONTROL.sub(_visible, shown)).replace("\t", "⇥").rstrip()
+
+
+def _straight(text: str) -> str:
+    """Show each invisible character as one that can be seen: some turn round what follows them on the line."""
+    if text.isascii():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_unseen(char) else char for char in text)
+
+
+def _is_unseen(char: str) -> bool:
+    # The joiners belong to the script of many languages, and to emoji.
+    return unicodedata.category(char) in ("Cf", "Zl", "Zp") and char not in "\u200c\u200d"
 
 
 def decode_text(data: bytes | str, *, file: str, limit: int = MAX_BYTES) -> str:
@@ -114,12 +132,18 @@ def _decode(data: bytes, file: str) -> str:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             raise RejectedError(file, (Problem(f"the file is {encoding}, not UTF-8", _SAVE_AS_UTF8, line=1),))
+    if data and not data.strip(b"\0"):
+        advice = "it was cut off while it was copied or synced; drop it again"
+        raise RejectedError(file, (Problem("the file holds nothing but NUL bytes", advice, line=1),))
     # Text in a two-byte encoding without its mark shows as every other byte being NUL.
     if data.count(0) * 3 > len(data):
         raise RejectedError(file, (Problem("the file looks like UTF-16, not UTF-8", _SAVE_AS_UTF8, line=1),))
     try:
         return data.decode()
     except UnicodeDecodeError as error:
+        if b"\0" in data:
+            advice = "a picture, a program or an archive is no task; name such files in one"
+            raise RejectedError(file, (Problem("the file is no text", advice, line=1),)) from None
         message = f"the file is not UTF-8: byte 0x{data[error.start]:02X} (byte {error.start + 1} of the file)"
         # A letter of a western one-byte encoding is by far the likeliest reason.
         letter = data[error.start : error.start + 1].decode("cp1252", "replace")

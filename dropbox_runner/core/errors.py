@@ -65,10 +65,16 @@ class Problem:
         return "\n".join(parts)
 
 
+MOST_PROBLEMS = 20
+"""Nobody reads more of them at once, and a hostile file could have thousands."""
+
+
 class RejectedError(RunnerError):
     """A file that was meant to be a task is none."""
 
     def __init__(self, file: str, problems: tuple[Problem, ...]) -> None:
+        if len(problems) > MOST_PROBLEMS:
+            problems = (*problems[:MOST_PROBLEMS], Problem("there are more problems", "mend these first"))
         super().__init__(file, problems)
         self.file = file
         self.problems = problems

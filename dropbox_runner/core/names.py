@@ -115,8 +115,12 @@ def numbered(name: str, number: int) -> str:
 
 
 def readable(name: str) -> str:
-    """Return a file's name as it can be written into UTF-8 files: what is no UTF-8 is shown as a hexadecimal escape."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a file's name as it can be written into UTF-8 files: what is no UTF-8 is shown as a hexadecimal escape.
+
+    Two names never read the same: backslashes are doubled, or a name that holds one could pass for such an escape, and
+    its file for an edit of the other.
+    """
+    return name.replace("\\", "\\\\").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def printable(text: str) -> str:

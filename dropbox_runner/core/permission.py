@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from dropbox_runner.core.errors import Problem, RejectedError
+from collections.abc import Iterator
+
+from dropbox_runner.core.cleantext import shorten
+from dropbox_runner.core.errors import Problem
 from dropbox_runner.core.settings import Settings
-from dropbox_runner.core.task import Task
+from dropbox_runner.core.task import TaskFile
+from dropbox_runner.core.taskfields import PermissionMode
+
+_OWNER = "whoever owns this machine can"
 
 
-def check_allowed(file: str, task: Task, settings: Settings) -> None:
-    """RejectedError when the task asks for something that the settings do not allow, with the setting that would."""
-    problems = tuple(
-        Problem(
-            f"additional_args: {argument} is not allowed on this machine",
-            f"whoever owns it can put `{argument.partition('=')[0]}` into `allowed_args` of the settings",
-        )
-        for argument in task.additional_args
-        if argument.partition("=")[0] not in settings.allowed_args
-    )
-    if problems:
-        raise RejectedError(file, problems)
+def not_allowed(file: TaskFile, settings: Settings) -> Iterator[Problem]:
+    """Say what the settings do not allow of what a task asks for, each with the setting that would."""
+    task, most = file.task, settings.ceiling
+    if task.permission_mode is not None and task.permission_mode.rank > most.rank:
+        message = f"may not be `{task.permission_mode}`: no more than `{most}` is allowed on this machine"
+        advice = f"leave it out, or {_OWNER} set `max_permission_mode: {task.permission_mode}` in the settings"
+        yield file.problem("permission_mode", message, advice)
+    options = [argument.partition("=")[0] for argument in task.additional_args]
+    yield from _not_listed(file, "additional_args", options, settings.allowed_args, "allowed_args")
+    if most is not PermissionMode.BYPASS_PERMISSIONS:
+        # Each of these goes past the permission mode; where that may be bypassed anyway, they add nothing to it.
+        yield from _not_listed(file, "allowed_tools", task.allowed_tools, settings.allowed_tools, "allowed_tools")
+        configs = settings.allowed_mcp_configs
+        yield from _not_listed(file, "mcp_config", task.mcp_config, configs, "allowed_mcp_configs")
+
+
+def _not_listed(
+    file: TaskFile, field: str, asked: tuple[str, ...] | list[str], allowed: tuple[str, ...], setting: str
+) -> Iterator[Problem]:
+    for entry, one in enumerate(asked):
+        if one not in allowed:
+            message = f"asks for `{shorten(one)}`, which is not allowed on this machine"
+            advice = f"take it out, or {_OWNER} put `{shorten(one)}` into `{setting}` of the settings"
+            yield file.problem(field, message, advice, entry)

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 EMPTY = "claude stopped to ask, but left an empty question file. What should it know, or how should it go on?"
 
+MAX_QUESTION_BYTES = 4 << 20
+_LONGEST = 64 << 10
+"""Characters. Nobody reads more; and the daemon, STATUS.md and every command read it again and again."""
+_CUT = "\n\n(cut off here: what claude left is {:,} bytes long)"
+_MOST = 100
+"""Questions at a time, and options of each; more are a mistake, and shown as the text that they are."""
 _TEXT_KEYS = ("text", "question")
 _LABEL_KEYS = ("label", "text", "value", "option")
 
@@ -69,14 +75,25 @@ def parse_questions(data: bytes) -> tuple[tuple[Question, ...], bool]:
 
     What has another shape than it was asked for is shown as text: a person can answer it all the same.
     """
-    text = decode_anyhow(data)
+    text = decode_anyhow(data[:MAX_QUESTION_BYTES])
     try:
-        # Not strict: a line break inside a JSON string is what a shell's echo makes of one.
-        questions = tuple(_questions(json.loads(text, strict=False)))
+        questions = _understood(text, len(data))
         return (questions, True) if questions else ((Question(text=EMPTY),), False)
     except (ValueError, RecursionError, _StrangeError):
         # Bytes that stand for nothing (a preallocated file, NULs) are as good as none.
-        return (Question(text=text if text.strip(" \t\n␀\ufeff") else EMPTY),), False
+        nothing = not text.replace("␀", "").replace("\ufeff", "").strip()
+        shown = text if len(text) <= _LONGEST else text[:_LONGEST] + _CUT.format(len(data))
+        return (Question(text=EMPTY if nothing else shown),), False
+
+
+def _understood(text: str, size: int) -> tuple[Question, ...]:
+    if size > MAX_QUESTION_BYTES:
+        raise _StrangeError
+    # Not strict: a line break inside a JSON string is what a shell's echo makes of one.
+    questions = tuple(_questions(json.loads(text, strict=False)))
+    if sum(len(one.text) + sum(map(len, one.options)) for one in questions) > _LONGEST + len(_CUT) + 20:
+        raise _StrangeError
+    return questions
 
 
 def is_by_runner(data: bytes) -> bool:
@@ -143,6 +160,8 @@ def _questions(content: Any) -> Iterable[Question]:
     if isinstance(content, dict) and "questions" in content:
         content = content["questions"] or (content if _first_of(content, _TEXT_KEYS) else [])
     if isinstance(content, list):
+        if len(content) > _MOST:
+            raise _StrangeError
         return [_question(one) for one in content]
     return [_question(content)]
 
@@ -156,7 +175,7 @@ def _question(content: Any) -> Question:
     options = content.get("options") or []
     if isinstance(options, str):
         options = [options]
-    if not isinstance(text, str) or not isinstance(options, list):
+    if not isinstance(text, str) or not isinstance(options, list) or len(options) > _MOST:
         raise _StrangeError
     return Question(text=clean_text(text).strip() or EMPTY, options=tuple(map(_option, options)))
 

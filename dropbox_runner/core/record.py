@@ -174,6 +174,15 @@ class Event(_Kept):
     text: str
 
 
+class Subtask(_Kept):
+    """A task that this one has handed over."""
+
+    id: str
+    name: str
+    share_usd: float | None = None
+    """What was taken off this task's budget for it."""
+
+
 class Dropped(_Kept):
     """The file that somebody dropped, as it was when it was taken."""
 
@@ -212,6 +221,14 @@ class Record(_Kept):
     """Permissions that a person has granted for the rest of the task."""
     budget_usd: float | None = None
     """A new total that a person has set in an answer; it takes the place of the task's own."""
+    parent: str | None = None
+    """The task that handed this one over."""
+    depth: int = 0
+    """How many tasks stand above it."""
+    share_usd: float | None = None
+    """What its parent's budget has left for it."""
+    subtasks: tuple[Subtask, ...] = ()
+    """The tasks that it has handed over itself."""
     config_dir: str | None = None
     """CLAUDE_CONFIG_DIR at the first start ("": none): sessions belong to it."""
     asking: Asking | None = None
@@ -242,6 +259,11 @@ class Record(_Kept):
     def cost_usd(self) -> float:
         """What is known to have been spent on this task."""
         return sum(run.cost_usd or 0.0 for run in self.runs)
+
+    @property
+    def handed_over_usd(self) -> float:
+        """What was taken off its budget for tasks that it has handed over."""
+        return sum(one.share_usd or 0.0 for one in self.subtasks)
 
     @property
     def cost_unknown(self) -> bool:

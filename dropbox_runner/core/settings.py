@@ -5,13 +5,20 @@ The folder may ask; only the settings may allow.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from dropbox_runner.core.durations import format_duration, parse_duration
+from dropbox_runner.core.taskfields import PermissionMode
 
-PermissionMode = Literal["default", "manual", "acceptEdits", "plan", "dontAsk", "bypassPermissions", "auto"]
+_THE_RUNNERS_OWN = (
+    *("-p", "--print", "-r", "--resume", "-c", "--continue", "--session-id", "--no-session-persistence", "--bg"),
+    *("--input-format", "--output-format", "--max-budget-usd", "--permission-mode"),
+    *("--dangerously-skip-permissions", "--allow-dangerously-skip-permissions"),
+)
+"""Options of claude on which a run, its session or its limits stand; other fields and settings are there for them."""
 
 Seconds = Annotated[
     float,
@@ -19,6 +26,20 @@ Seconds = Annotated[
     BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value),
 ]
 """A duration as people write it (`90s`, `2h`), or a number of seconds when it comes from the command line."""
+
+
+def _option(text: str) -> str:
+    if not re.fullmatch(r"--?[A-Za-z][\w-]*", text, re.ASCII):
+        raise ValueError(f"`{text}` is not the name of an option; write it like `--name`, without a value")
+    if text in _THE_RUNNERS_OWN:
+        raise ValueError(f"`{text}` cannot be left to tasks: the runner itself decides it for each run")
+    return text
+
+
+def _place(text: str) -> str:
+    if not text.startswith(("/", "~")):
+        raise ValueError(f"`{text}` must begin with `/` or `~`")
+    return text
 
 
 class Settings(BaseModel):
@@ -46,8 +67,10 @@ class Settings(BaseModel):
     """Automatic retries after a failure, for a task that names none."""
     max_cut_off: int = Field(default=3, ge=0, le=100)
     """How often in a row a run that was cut off is resumed before a person is asked."""
-    permission_mode: PermissionMode = "bypassPermissions"
+    permission_mode: PermissionMode = PermissionMode.BYPASS_PERMISSIONS
     """For a task that names none. The default lets claude work unattended."""
+    max_permission_mode: PermissionMode | None = None
+    """The most that a task may ask for; nothing: no more than `permission_mode`."""
     model: str | None = None
     on_denial: Literal["ask", "fail", "ignore"] = "ask"
     """When a run ends well, but claude was not allowed something on the way."""
@@ -61,14 +84,37 @@ class Settings(BaseModel):
     """How long claude may stay alive after its result, with nothing more in its log, before it is ended."""
     api_retries: int = Field(default=4, ge=0, le=15)
     """How often claude itself repeats a request that the API refused (15 is its own ceiling)."""
+    allowed_working_dirs: tuple[Annotated[str, AfterValidator(_place)], ...] | None = None
+    """Where, and below which, a task may name its `working_dir` and `context_files`; nothing: anywhere."""
+    allowed_args: tuple[Annotated[str, AfterValidator(_option)], ...] = ()
+    """Options of claude that a task may ask for with `additional_args`, such as `--fork-session`."""
+    allowed_tools: tuple[str, ...] = ()
+    """Rules that a task may ask for although it may not bypass permissions; word for word."""
+    allowed_mcp_configs: tuple[str, ...] = ()
+    """The same for `mcp_config`: whatever that names is started without any permission."""
+    max_subtasks: int = Field(default=20, ge=0, le=1000)
+    """How many tasks one task may hand over."""
+    max_subtask_depth: int = Field(default=2, ge=0, le=10)
+    """How deep they may be handed on; 1: a sub-task hands nothing over."""
     min_free_mb: int = Field(default=100, ge=0)
     """Megabytes that must be free on the folder's disk before a run is started."""
-    allowed_args: tuple[str, ...] = ()
-    """Options of claude that a task may ask for with `additional_args`, such as `--fork-session`."""
     trusted_group: str | None = None
     """A group whose members may write into the folder as well: every task that they drop runs as this user."""
     pass_env: tuple[str, ...] = ()
     """Names of further environment variables that agents get; a trailing `*` is a wildcard."""
+
+    @field_validator("max_permission_mode")
+    @classmethod
+    def _not_below_the_usual(cls, most: PermissionMode | None, info: ValidationInfo) -> PermissionMode | None:
+        usual = info.data.get("permission_mode")
+        if most is not None and isinstance(usual, PermissionMode) and usual.rank > most.rank:
+            raise ValueError(f"it is less than `permission_mode: {usual}`, which tasks get that name none")
+        return most
+
+    @property
+    def ceiling(self) -> PermissionMode:
+        """The most that a task may be allowed to do without asking."""
+        return self.max_permission_mode or self.permission_mode
 
 
 def changes(before: Settings, after: Settings) -> tuple[str, ...]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from dropbox_runner.core.cleantext import clean_line, decode_text, shorten, without_end_mark
-from dropbox_runner.core.errors import Problem, RejectedError
-from dropbox_runner.core.names import TASK_SUFFIXES
+from dropbox_runner.core.cleantext import shorten
+from dropbox_runner.core.errors import MOST_PROBLEMS, Problem, RejectedError
+from dropbox_runner.core.names import printable
+from dropbox_runner.core.sheet import MINIMAL, Sheet, open_sheet
 from dropbox_runner.core.taskfields import (
     Amount,
     Argument,
     Arguments,
+    ArgumentText,
     Duration,
     Effort,
     Flag,
@@ -23,17 +24,19 @@ from dropbox_runner.core.taskfields import (
     Line,
     Lines,
     Moment,
+    Options,
     PermissionModeField,
     Priority,
     PriorityField,
     Retries,
+    TaskName,
     Text,
     Texts,
     did_you_mean,
     to_bool,
 )
 from dropbox_runner.core.yamladvice import problem_in, quote_it
-from dropbox_runner.core.yamltext import Document, read_yaml
+from dropbox_runner.core.yamltext import Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,9 +64,9 @@ class Task(BaseModel):
     allowed_tools: Arguments = Field((), description="Tools that need no permission, such as Bash(git *).")
     disallowed_tools: Arguments = Field((), description="Tools that are never used.")
     context_files: Arguments = Field((), description="Files and folders that claude may read besides its own.")
-    system_prompt_append: Text | None = Field(None, description="Added to claude's system prompt.")
+    system_prompt_append: ArgumentText | None = Field(None, description="Added to claude's system prompt.")
     mcp_config: Arguments = Field((), description="Files that describe MCP servers.")
-    additional_args: Texts = Field((), description="More of claude's options, as far as the settings allow.")
+    additional_args: Options = Field((), description="More of claude's options, as far as the settings allow.")
     skip_planning: Flag = Field(default=False, description="Leave out our words on how to ask and to hand over.")
     timeout: Duration | None = Field(None, description="The longest that one run may take, such as 90m or 2h.")
     retries: Retries | None = Field(None, description="How often to try again after a failure.")
@@ -76,24 +79,30 @@ class Task(BaseModel):
     )
     verify: Texts = Field((), description="Commands that must succeed at the end.")
     notify: Lines = Field((), description="The events of this task to tell about.")
+    parent: TaskName | None = Field(None, description="The task that handed this one over; its limits hold for both.")
 
 
 KNOWN_FIELDS: tuple[str, ...] = tuple(Task.model_fields)
 NOT_ACTED_ON = ("depends_on", "exclusive", "worktree", "verify", "notify")
 """Fields that are read and checked, but about which this version does nothing; a task that uses one is told so."""
 
-_YAML = (".yaml", ".yml")
 _ALIASES = {"prompt": "instructions"}
 _TEXTS = ("instructions", "description", "system_prompt_append")
 _NOTHING = ("~", "null")
-"""How YAML writes "no value"; a model or a folder of this name is never meant."""
-_MINIMAL = "`instructions: what claude should do`"
+"""How YAML writes "no value"; a model of this name is never meant."""
 _ALL = f"the fields are: {', '.join(KNOWN_FIELDS)}"
-_WORDS = {
-    "string_type": ("must be a text", "if the text holds colons, brackets or lists, write `{field}: |` and it below"),
-    "tuple_type": ("must be a list", "write one entry on each line, as `- entry`"),
+_SYNONYMS = {
+    "working_dir": ("cwd", "dir", "directory", "folder", "path", "workdir", "project"),
+    "instructions": ("task", "text", "body", "content", "message", "do", "todo"),
+    "max_budget_usd": ("budget", "cost", "max_cost", "max_usd"),
+    "allowed_tools": ("tools", "allow"),
+    "context_files": ("files", "context", "add_dir"),
+    "permission_mode": ("mode", "permissions"),
+    "depends_on": ("after", "needs", "depends"),
+    "not_before": ("at", "when", "start", "start_at"),
+    "name": ("title", "subject"),
 }
-"""Pydantic's own errors that a file can cause, in our words; all others come from taskfields."""
+"""What else people call the fields; not accepted, so that there is one way to write a task, but understood."""
 
 
 def task_schema() -> dict[str, Any]:
@@ -105,39 +114,6 @@ def task_schema() -> dict[str, Any]:
     schema["properties"] = fields | marks | {"claude": older}
     del schema["required"]
     return schema
-
-
-def parse_task(filename: str, data: bytes) -> Task:
-    """Read a dropped file. Raises RejectedError with all that is wrong with it."""
-    file = clean_line(filename)
-    fields, problems = _collect(_open(file, data))
-    try:
-        task = Task.model_validate({name: given.value for name, given in fields.items()})
-    except ValidationError as error:
-        problems += _in_words(error, fields, problems)
-    else:
-        if not problems:
-            return task
-    raise RejectedError(file, tuple(sorted(problems, key=lambda one: (one.line or 0, one.column or 0))))
-
-
-def ends_explicitly(filename: str, data: bytes) -> bool:
-    """Whether the file says itself that it is complete: a last line `.`, or `done: true`. Never raises."""
-    try:
-        sheet = _open(clean_line(filename), data)
-        return sheet.ended or to_bool(sheet.document.value.get("done") or "no")
-    except (RejectedError, PydanticCustomError):
-        return False
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """A file taken apart: its fields, and the text that is not in a field."""
-
-    document: Document
-    body: str | None = None
-    body_line: int = 1
-    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,45 +130,59 @@ class _Given:
         return self.document.problem((*self.path, *path), message, advice)
 
 
-def _open(file: str, data: bytes) -> _Sheet:
-    ending = PurePosixPath(file).suffix.lower()
-    if ending not in TASK_SUFFIXES:
-        message = f"a name that ends in `{shorten(ending)}` is not that of a task"
-        advice = f"name a task .yaml, .md or .txt ({', '.join(TASK_SUFFIXES)} are read)"
-        raise RejectedError(file, (Problem(message if ending else "the name has no ending", advice),))
-    text = decode_text(data, file=file)
-    body, ended = without_end_mark(text)
-    if not body.strip():
-        minimal = _MINIMAL if ending in _YAML else "what claude should do, in your own words"
-        raise RejectedError(file, (Problem("the file is empty", f"write at least {minimal}"),))
-    if ending in _YAML:
-        return _Sheet(read_yaml(text, file=file, example=_MINIMAL))
-    front, line = ("", 1) if ending == ".txt" else _front_matter(file, body)
-    document = read_yaml(front, file=file, empty_ok=True, example="`model: opus`") if front else Document({})
-    body = "\n".join(body.split("\n")[line - 1 :])
-    return _Sheet(document, body, line, ended)
+@dataclass(frozen=True)
+class TaskFile:
+    """A task, and where in its file each of its fields stands."""
+
+    name: str
+    task: Task
+    _fields: dict[str, _Given]
+
+    def problem(self, field: str, message: str, advice: str = "", entry: int | None = None) -> Problem:
+        """Say what is wrong with a field, or with an entry of a list, showing its line."""
+        given = self._fields.get(field)
+        if given is None:
+            return Problem(f"`{field}` {message}", advice)
+        return given.problem(f"`{field}` {message}", advice, () if entry is None else (entry,))
 
 
-def _front_matter(file: str, text: str) -> tuple[str, int]:
-    """Cut off the fields between `---` lines: them, and the line where the body begins.
+def read_task_file(filename: str, data: bytes) -> TaskFile:
+    """Read a dropped file. Raises RejectedError with all that is wrong with it."""
+    file = printable(filename)
+    fields, problems = _collect(open_sheet(file, data))
+    if len(problems) > MOST_PROBLEMS:
+        raise RejectedError(file, tuple(problems))  # not all fields have been gathered
+    try:
+        task = Task.model_validate({name: given.value for name, given in fields.items()})
+    except ValidationError as error:
+        problems += _in_words(error, fields, problems)
+    else:
+        if not problems:
+            return TaskFile(file, task, fields)
+    raise RejectedError(file, tuple(sorted(problems, key=lambda one: (one.line or 0, one.column or 0))))
 
-    The first `---` stays with them: YAML takes it for the start of a document, and lines count as in the file.
-    """
-    lines = text.split("\n")
-    if lines[0].rstrip() != "---":
-        return "", 1
-    for number, line in enumerate(lines[1:], start=2):
-        if line.rstrip() in ("---", "..."):
-            return "\n".join(lines[: number - 1]), number + 1
-    advice = "write a line `---` after the last field; if the file has no fields, delete the first line"
-    raise RejectedError(file, (Problem("the fields that begin here have no end", advice, 1, 1, "---"),))
+
+def parse_task(filename: str, data: bytes) -> Task:
+    """Read a dropped file for its task alone."""
+    return read_task_file(filename, data).task
 
 
-def _collect(sheet: _Sheet) -> tuple[dict[str, _Given], list[Problem]]:
+def ends_explicitly(filename: str, data: bytes) -> bool:
+    """Whether the file says itself that it is complete: a last line `.`, or `done: true`. Never raises."""
+    try:
+        sheet = open_sheet(printable(filename), data)
+        return sheet.ended or to_bool(sheet.document.value.get("done") or "no")
+    except (RejectedError, PydanticCustomError):
+        return False
+
+
+def _collect(sheet: Sheet) -> tuple[dict[str, _Given], list[Problem]]:
     """Gather the fields of all places where they may stand, under their own names."""
     fields: dict[str, _Given] = {}
     problems = list(_cut_texts(sheet.document))
     for path, value in _entries(sheet.document, problems):
+        if len(problems) > MOST_PROBLEMS:
+            break
         key = str(path[-1])
         field = _ALIASES.get(key, key)
         if field not in KNOWN_FIELDS:
@@ -203,7 +193,7 @@ def _collect(sheet: _Sheet) -> tuple[dict[str, _Given], list[Problem]]:
             problems.append(_given_twice(sheet.document, path, fields[field]))
         elif field == "instructions":
             fields[field] = _Given(value or "", sheet.document, path)
-        elif value is not None and (field in _TEXTS or value not in _NOTHING):
+        elif value is not None and (field in _TEXTS or value not in _NOTHING or _is_home(field, value)):
             fields[field] = _Given(value, sheet.document, path)
     if sheet.body is not None and sheet.body.strip():
         given = fields.get("instructions")
@@ -212,6 +202,10 @@ def _collect(sheet: _Sheet) -> tuple[dict[str, _Given], list[Problem]]:
             problems.append(given.problem(message, "keep one of the two"))
         fields["instructions"] = _Given(sheet.body.strip("\n").rstrip(), sheet.document)
     return fields, problems
+
+
+def _is_home(field: str, value: Value) -> bool:
+    return field == "working_dir" and value == "~"
 
 
 def _entries(document: Document, problems: list[Problem]) -> Iterator[tuple[Path, Value]]:
@@ -240,7 +234,8 @@ def _cut_texts(document: Document) -> Iterator[Problem]:
 
 
 def _unknown(document: Document, path: Path, key: str, *, show_all: bool) -> Problem:
-    guess = did_you_mean(key, (*KNOWN_FIELDS, *_ALIASES, "claude", "done"))
+    synonyms = (field for field, others in _SYNONYMS.items() if key.casefold().replace("-", "_") in others)
+    guess = next(synonyms, None) or did_you_mean(key, (*KNOWN_FIELDS, *_ALIASES, "claude", "done"))
     advice = f"did you mean `{guess}`?" if guess else _ALL * show_all
     return document.problem(path, f"there is no field `{shorten(key)}`", advice, key=True)
 
@@ -254,7 +249,8 @@ def _given_twice(document: Document, path: Path, first: _Given) -> Problem:
 
 
 def _in_words(error: ValidationError, fields: dict[str, _Given], others: list[Problem]) -> list[Problem]:
-    problems = [_in_our_words(detail, fields) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)[: MOST_PROBLEMS + 1]
+    problems = [_in_our_words(detail, fields) for detail in details]
     # Where a line has been complained of already, or the name of the field was misspelt, the rest follows from that.
     lines = {other.line for other in others if other.line}
     misspelt = any(other.advice in ("did you mean `instructions`?", "did you mean `prompt`?") for other in others)
@@ -264,7 +260,7 @@ def _in_words(error: ValidationError, fields: dict[str, _Given], others: list[Pr
 def _in_our_words(detail: ErrorDetails, fields: dict[str, _Given]) -> Problem:
     field, *inside = detail["loc"]
     if detail["type"] == "missing":
-        return Problem("there are no instructions", f"write at least {_MINIMAL}")
+        return Problem("there are no instructions", f"write at least {MINIMAL}")
     message, advice = _message(detail, str(field))
     if field == "instructions" and message == "is empty":
         advice = "write what claude should do"
@@ -279,5 +275,12 @@ def _message(detail: ErrorDetails, field: str) -> tuple[str, str]:
         return context["message"], context["advice"]
     if detail["input"] is None:
         return "is empty", "write something, or delete the line"
-    message, advice = _WORDS.get(detail["type"], (f"does not fit: {detail['msg']}", ""))
-    return message, advice.replace("{field}", field)
+    inside = len(detail["loc"]) > 1
+    if detail["type"] == "string_type" and field in _TEXTS:
+        return "must be a text", f"write `{field}: |` and the text below it, indented by two spaces"
+    if detail["type"] == "string_type":
+        where = "as an entry" if inside else "after the colon"
+        return "must be a text", f"write one text {where}; put it in quotes if it holds colons or brackets"
+    if detail["type"] == "tuple_type":
+        return "must be a list", "write one entry on each line, as `- entry`"
+    return f"does not fit: {detail['msg']}", ""

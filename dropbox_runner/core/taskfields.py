@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import AfterValidator, BeforeValidator, StrictBool, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from dropbox_runner.core.cleantext import describe_character, find_control, shorten
+from dropbox_runner.core.cleantext import describe_character, find_control, find_invisible, shorten
 from dropbox_runner.core.durations import DurationError, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MOST_RETRIES = 10
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
+_LONGEST_ARGUMENT = 8 << 10
+_LONGEST_PROMPT = 96 << 10
+"""Bytes. The kernel takes 128 KiB as one argument of a program; more could never be started."""
 
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=|$)", re.ASCII)
 _EFFORT = re.compile(r"[A-Za-z0-9][\w.:\[\]-]*", re.ASCII)
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -45,6 +50,14 @@ class PermissionMode(StrEnum):
     BYPASS_PERMISSIONS = "bypassPermissions"
     AUTO = "auto"
 
+    @property
+    def rank(self) -> int:
+        """How much it lets claude do, for comparison.
+
+        Where nobody is there to be asked, `default`, `manual` and `dontAsk` come to the same.
+        """
+        return {"plan": 0, "acceptEdits": 2, "auto": 3, "bypassPermissions": 4}.get(self.value, 1)
+
 
 def flaw(message: str, advice: str = "") -> PydanticCustomError:
     """Make the error of a validator; the message goes on from the field's name."""
@@ -56,7 +69,7 @@ def did_you_mean(word: str, choices: Sequence[str]) -> str | None:
     if len(word) > 60:
         return None
     folded = {choice.casefold(): choice for choice in choices}
-    close = difflib.get_close_matches(word.casefold().replace("-", "_"), folded, 1, 0.6)
+    close = difflib.get_close_matches(word.casefold().replace("-", "_"), folded, 1, 0.7)
     return folded[close[0]] if close else None
 
 
@@ -89,8 +102,10 @@ def _one_line(text: str) -> str:
     at = find_control(text)
     if "\n" in text or "\t" in text:
         raise flaw("must be one line, without tabs")
+    if at is None:
+        at = find_invisible(text)
     if at is not None:
-        raise flaw(f"holds an invisible control character, {describe_character(text[at])}")
+        raise flaw(f"holds an invisible character, {describe_character(text[at])}", "delete it, or write the line anew")
     return text
 
 
@@ -98,7 +113,26 @@ def _argument(text: str) -> str:
     """Refuse what claude's command line could take for an option."""
     if _one_line(text).startswith("-"):
         raise flaw(f"must not begin with `-`: `{shorten(text.strip(), 40)}`")
-    return _one_line(text)
+    return _at_most(_one_line(text), _LONGEST_ARGUMENT)
+
+
+def _option(text: str) -> str:
+    """Refuse what is no option in one piece: a value of its own would be taken for the prompt."""
+    if not _OPTION.match(text.strip()):
+        raise flaw(f"must be an option such as `--name=value`, in one piece: `{shorten(text, 40)}`")
+    return _at_most(text.strip(), _LONGEST_ARGUMENT)
+
+
+def _at_most(text: str, limit: int) -> str:
+    if len(text.encode("utf-8", "replace")) > limit:
+        raise flaw(f"is longer than {limit >> 10} KiB", "put long texts into the instructions, or into a file")
+    return text
+
+
+def _task_name(text: str) -> str:
+    if "/" in text or text.startswith("."):
+        raise flaw(f"cannot be `{shorten(text, 40)}`", "write the name of the task's folder, such as `fix-login`")
+    return text
 
 
 def _effort(text: str) -> str:
@@ -142,10 +176,13 @@ def _duration(value: Any) -> float:
 
 def _moment(text: str) -> str:
     try:
-        datetime.fromisoformat(text)
+        year = datetime.fromisoformat(text).year
     except ValueError:
         advice = "write it like `2026-03-01` or `2026-03-01 09:00`"
         raise flaw(f"is no date or time: `{shorten(text, 40)}`", advice) from None
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
+        # At the ends of the calendar a time cannot be told in another zone any more.
+        raise flaw(f"must be in the years {_FIRST_YEAR} to {_LAST_YEAR}: `{shorten(text, 40)}`")
     return text
 
 
@@ -176,11 +213,17 @@ Text: TypeAlias = Annotated[str, AfterValidator(_not_blank)]
 Line: TypeAlias = Annotated[str, AfterValidator(_one_line)]
 Argument: TypeAlias = Annotated[str, AfterValidator(_argument)]
 """A value that reaches claude's command line."""
+TaskName: TypeAlias = Annotated[Argument, AfterValidator(_task_name)]
 Effort: TypeAlias = Annotated[Argument, AfterValidator(_effort)]
 Moment: TypeAlias = Annotated[Line, AfterValidator(_moment)]
 Texts: TypeAlias = Annotated[tuple[Text, ...], BeforeValidator(_as_list), _LIST_SCHEMA]
 Lines: TypeAlias = Annotated[tuple[Line, ...], BeforeValidator(_as_list), _LIST_SCHEMA]
 Arguments: TypeAlias = Annotated[tuple[Argument, ...], BeforeValidator(_as_list), _LIST_SCHEMA]
+Options: TypeAlias = Annotated[
+    tuple[Annotated[Text, AfterValidator(_option)], ...], BeforeValidator(_as_list), _LIST_SCHEMA
+]
+ArgumentText: TypeAlias = Annotated[Text, AfterValidator(lambda text: _at_most(text, _LONGEST_PROMPT))]
+"""A text of several lines that reaches claude's command line."""
 Flag: TypeAlias = Annotated[bool, BeforeValidator(to_bool)]
 FlagOrName: TypeAlias = Annotated[StrictBool | str, BeforeValidator(_flag_or_name)]
 Amount: TypeAlias = Annotated[float, BeforeValidator(_amount)]

@@ -1,15 +1,11 @@
-"""What went wrong in a YAML file, in words for people who do not know YAML, and how to mend it.
-
-PyYAML's messages name tokens. Most mistakes are few and the same: text that needed quotes, a tab, a bracket left open.
-"""
+"""How a line of YAML reads, and how it would have to be written: advice for people who do not know YAML."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from dropbox_runner.core.cleantext import excerpt, shorten
+from dropbox_runner.core.cleantext import describe_character, excerpt, shorten
 from dropbox_runner.core.errors import Problem
 
 if TYPE_CHECKING:
@@ -24,54 +20,14 @@ Place: TypeAlias = "tuple[int, int]"
 _FIELD = re.compile(r"(?P<lead>\s*(?:- +)?(?P<key>[A-Za-z_][\w-]*) *: +)(?P<value>\S.*)")
 _ITEM = re.compile(r"(?P<lead>\s*- +)(?P<value>\S.*)")
 _NO_SPACE = re.compile(r"(?P<key>\s*[A-Za-z_][\w-]*):(?!//)(?P<value>\S.*)")
+_COMMENT = re.compile(r"[ \t]*#")
+_ODD_COLON = re.compile(r"\s*[A-Za-z_][\w-]*\s*(?:(?P<blank>:[^\S \t\n])|(?P<colon>[：﹕∶]))")
 _WIDEST_QUOTED = 60
-
-
-@dataclass(frozen=True)
-class Slip:
-    """What PyYAML knows when it stumbles."""
-
-    error: yaml.MarkedYAMLError
-    lines: Sequence[str]
-    before: yaml.Event | None
-    """The last thing that it had understood."""
-    opened: Sequence[yaml.CollectionStartEvent]
-    """The lists and sets of fields that had begun and not ended."""
-
-    @property
-    def problem(self) -> str:
-        """What is wrong, in PyYAML's words."""
-        return self.error.problem or ""
-
-    @property
-    def context(self) -> str:
-        """What PyYAML was about to read, in its words."""
-        return self.error.context or ""
-
-    @property
-    def place(self) -> Place:
-        """Where it stumbled."""
-        return _spot(self.error.problem_mark)
-
-    @property
-    def since(self) -> Place:
-        """Where the thing begins that it was about to read."""
-        return _spot(self.error.context_mark)
-
-
-def explain(slip: Slip) -> Problem:
-    """Say in plain words what PyYAML stumbled over."""
-    for look in (_at_tab, _at_quote, _at_escape, _at_bracket, _at_special, _at_colon, _at_no_colon, _at_end_of_block):
-        problem = look(slip)
-        if problem is not None:
-            return problem
-    line, column = slip.place
-    return problem_in(slip.lines, line, column, f"this is not YAML: {slip.problem}", quote_it(slip.lines, line))
 
 
 def problem_in(lines: Sequence[str], line: int, column: int, message: str, advice: str) -> Problem:
     """Make a Problem that shows its line."""
-    return Problem(message, advice, line, column, excerpt(_line(lines, line), column))
+    return Problem(message, advice, line, column, excerpt(line_at(lines, line), column))
 
 
 def special_start(lines: Sequence[str], line: int, column: int) -> Problem:
@@ -87,18 +43,31 @@ def quote_it(lines: Sequence[str], line: int, column: int | None = None) -> str:
 
     With `column`, only if the value begins there: within a list, other advice is needed.
     """
-    key, lead, value = _taken_apart(lines, line)
-    if column is not None and column != _start(lines, line, value):
+    key, lead, value = taken_apart(lines, line)
+    if column is not None and column != value_start(lines, line, value):
         return "if it belongs to a text, put the text in quotes"
     quoted = _quoted(value)
     shown = f": `{lead}{quoted}`" if quoted else ""
-    return f"put the text in quotes{shown}, or {_block(key)}"
+    return f"put the text in quotes{shown}, or {as_block(key)}"
 
 
 def missing_space(lines: Sequence[str], line: int) -> str | None:
     """Advise about `model:opus`; None when the line is not of that kind."""
-    found = _NO_SPACE.fullmatch(_line(lines, line).rstrip())
+    found = _NO_SPACE.fullmatch(line_at(lines, line).rstrip())
     return f"put a space after the colon: `{found['key'].strip()}: {shorten(found['value'])}`" if found else None
+
+
+def odd_colon(lines: Sequence[str], line: int) -> Problem | None:
+    """See a colon of another script, or a blank after it that looks like a space and is none."""
+    found = _ODD_COLON.match(line_at(lines, line))
+    if found is None:
+        return None
+    column = found.end()
+    if found["colon"]:
+        message = f"this is not the plain colon that YAML needs, but {describe_character(found['colon'])}"
+        return problem_in(lines, line, column, message, "write `:` and a space instead")
+    message = f"what follows the colon looks like a space, but is {describe_character(found['blank'][1])}"
+    return problem_in(lines, line, column, message, "delete it, and type a space instead")
 
 
 def comment_after(lines: Sequence[str], event: yaml.Event) -> Place | None:
@@ -106,31 +75,41 @@ def comment_after(lines: Sequence[str], event: yaml.Event) -> Place | None:
     if getattr(event, "style", "") is not None:
         return None
     line, column = end_of(event)
-    rest = _line(lines, line)[column - 1 :]
-    return (line, column + rest.index("#")) if rest.lstrip(" \t").startswith("#") else None
+    found = _COMMENT.match(line_at(lines, line), column - 1)
+    return (line, found.end()) if found else None
 
 
-def _line(lines: Sequence[str], line: int) -> str:
+def swallowed_entry(lines: Sequence[str], event: yaml.ScalarEvent) -> int | None:
+    """Where a text without quotes goes on over a line that was meant as the next entry of its list."""
+    if event.style is not None:
+        return None
+    after = range(start_of(event)[0] + 1, end_of(event)[0] + 1)
+    return next((line for line in after if re.match(r"\s*-\s", line_at(lines, line))), None)
+
+
+def line_at(lines: Sequence[str], line: int) -> str:
+    """Return a line of the file; empty where there is none."""
     return lines[line - 1] if 0 < line <= len(lines) else ""
 
 
 def start_of(event: yaml.Event) -> Place:
     """Where the text of an event begins."""
-    return _spot(event.start_mark)
+    return spot(event.start_mark)
 
 
 def end_of(event: yaml.Event) -> Place:
     """The place just after the text of an event."""
-    return _spot(event.end_mark)
+    return spot(event.end_mark)
 
 
-def _spot(mark: _Mark | None) -> Place:
+def spot(mark: _Mark | None) -> Place:
+    """Return a mark of PyYAML as we count."""
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _taken_apart(lines: Sequence[str], line: int) -> tuple[str, str, str]:
+def taken_apart(lines: Sequence[str], line: int) -> tuple[str, str, str]:
     """Read a line as (key, all that stands before the value, value)."""
-    text = _line(lines, line).rstrip()
+    text = line_at(lines, line).rstrip()
     if found := _FIELD.fullmatch(text):
         return found["key"], found["lead"].lstrip(), found["value"]
     if found := _ITEM.fullmatch(text):
@@ -138,11 +117,13 @@ def _taken_apart(lines: Sequence[str], line: int) -> tuple[str, str, str]:
     return "", "", ""
 
 
-def _start(lines: Sequence[str], line: int, value: str) -> int:
-    return len(_line(lines, line).rstrip()) - len(value) + 1
+def value_start(lines: Sequence[str], line: int, value: str) -> int:
+    """Return the column where the value of a line begins."""
+    return len(line_at(lines, line).rstrip()) - len(value) + 1
 
 
-def _block(key: str) -> str:
+def as_block(key: str) -> str:
+    """Advise to write a text as a block."""
     return f"write `{key or 'instructions'}: |` and the text below it, indented by two spaces"
 
 
@@ -157,123 +138,3 @@ def _quoted(value: str) -> str:
         return ""
     value = shorten(value, _WIDEST_QUOTED)
     return f"'{value}'" if '"' in value or "\\" in value else f'"{value}"'
-
-
-def _at_tab(slip: Slip) -> Problem | None:
-    if "'\\t'" not in slip.problem:
-        return None
-    line, column = slip.place
-    if _line(slip.lines, line)[: column - 1].strip():
-        return problem_in(
-            slip.lines, line, column, "a tab stands where YAML takes only spaces", "replace it by one space"
-        )
-    advice = "replace each tab at the start of a line by two spaces"
-    return problem_in(slip.lines, line, column, "the line is indented with a tab; YAML takes only spaces", advice)
-
-
-def _at_quote(slip: Slip) -> Problem | None:
-    """See a quote that is never closed, or that is closed by the next quote, lines later."""
-    found = "is not closed"
-    line, column = slip.since
-    if slip.context != "while scanning a quoted scalar":
-        if slip.before is None or getattr(slip.before, "style", None) not in ("'", '"'):
-            return None
-        (line, column), (last, _column) = start_of(slip.before), end_of(slip.before)
-        if not line < last == slip.place[0]:
-            return None
-        found = f"closes only in line {last}, and more text follows there"
-    advice = f"close it at the end of the text, or {_block(_taken_apart(slip.lines, line)[0])}"
-    quote = slip.lines[line - 1][column - 1 : column]
-    return problem_in(slip.lines, line, column, f"the quote {quote} that opens here {found}", advice)
-
-
-def _at_escape(slip: Slip) -> Problem | None:
-    if slip.context != "while scanning a double-quoted scalar":
-        return None
-    line, column = slip.place
-    _key, lead, value = _taken_apart(slip.lines, line)
-    inner = value[1:-1] if value[:1] == value[-1:] == '"' else ""
-    single = f", or use single quotes: `{lead}'{inner}'`" if inner and "'" not in inner and '"' not in inner else ""
-    message = "between double quotes a backslash begins an escape such as `\\n`, and this is none"
-    return problem_in(slip.lines, line, column, message, f"write the backslash twice (`\\\\`){single}")
-
-
-def _at_bracket(slip: Slip) -> Problem | None:
-    brackets = [start_of(opened) for opened in slip.opened if opened.flow_style]
-    # Within brackets, `a: b` is a set of fields without any of its own.
-    brackets = [place for place in brackets if slip.lines[place[0] - 1][place[1] - 1 : place[1]] in ("[", "{")]
-    if not slip.context.startswith("while parsing a flow") or not brackets:
-        return None
-    line, column = brackets[-1]
-    bracket = slip.lines[line - 1][column - 1]
-    closing = "]" if bracket == "[" else "}"
-    here, there = slip.place
-    if here == line and closing in slip.lines[line - 1][there - 1 :]:
-        message = "a comma is missing here, or there is one too many"
-        return problem_in(slip.lines, here, there, message, quote_it(slip.lines, line, column))
-    advice = f"close it with `{closing}`; if it belongs to a text, {_block(_taken_apart(slip.lines, line)[0])}"
-    return problem_in(slip.lines, line, column, f"the bracket `{bracket}` that opens here is not closed", advice)
-
-
-def _at_special(slip: Slip) -> Problem | None:
-    """See a value that begins as something else than text: `- x`, `@x`, `"fix" the bug`, `[wip] fix`."""
-    line, column = slip.place
-    _key, _lead, value = _taken_apart(slip.lines, line)
-    if not value or re.fullmatch(r"[|>][-+\d]*", value):
-        return None
-    start = _start(slip.lines, line, value)
-    if value[0] in "*&!%@`|>,]}" or re.match(r"[-?](\s|$)", value):
-        return special_start(slip.lines, line, start)
-    if value[0] not in "[{'\"" or column <= start or "<block end>" not in slip.problem:
-        return None
-    what = "quote" if value[0] in "'\"" else "bracket"
-    message = f"the value begins with a {what}, and more text follows after that is closed"
-    return problem_in(slip.lines, line, column, message, quote_it(slip.lines, line))
-
-
-def _at_colon(slip: Slip) -> Problem | None:
-    """See a second colon in a line: part of a text, or a line that is indented too far."""
-    if slip.problem != "mapping values are not allowed here":
-        return None
-    line, column = slip.place
-    _key, lead, _value = _taken_apart(slip.lines, line)
-    indent = len(_line(slip.lines, line)) - len(_line(slip.lines, line).lstrip())
-    if lead and column > indent + len(lead):
-        message = "a colon with a space after it, inside a text that is not in quotes"
-        return problem_in(slip.lines, line, column, message, quote_it(slip.lines, line))
-    if not indent:
-        advice = "write `instructions: |` before the text and indent it by two spaces"
-        return problem_in(slip.lines, line, column, "the text above this line belongs to no field", advice)
-    message = "this line is indented as part of the text above it, but looks like a field"
-    advice = f"if it is a field, begin it in the same column as the field above; if it is text, {_block('')}"
-    return problem_in(slip.lines, line, column, message, advice)
-
-
-def _at_no_colon(slip: Slip) -> Problem | None:
-    if slip.problem != "could not find expected ':'":
-        return None
-    line, column = slip.since
-    if advice := missing_space(slip.lines, line):
-        return problem_in(slip.lines, line, column, "there is no space after the colon", advice)
-    advice = "text of several lines goes below `instructions: |`, indented by two spaces"
-    return problem_in(slip.lines, line, column, "this line is not of the form `field: value`", advice)
-
-
-def _at_end_of_block(slip: Slip) -> Problem | None:
-    found = re.fullmatch(r"expected '?<(?:block end|document start)>'?, but found '(.+)'", slip.problem)
-    if not found:
-        return None
-    line, column = slip.place
-    if found[1] in ("}", "]"):
-        message = f"this `{found[1]}` closes nothing"
-        return problem_in(slip.lines, line, column, message, "delete it, or put the text in quotes")
-    if found[1] == ":":
-        return problem_in(slip.lines, line, column, "a field has no name", "write the name before the colon")
-    if found[1] == "<scalar>" and slip.before is not None and comment_after(slip.lines, slip.before):
-        # A plain text goes on over lines; only a comment ends it early.
-        cut = end_of(slip.before)[0]
-        message = "a ` #` outside quotes begins a comment, so the text that goes on here had ended before it"
-        return problem_in(slip.lines, line, column, message, f"line {cut}: {quote_it(slip.lines, cut)}")
-    message = "the line does not begin in the same column as what it belongs to"
-    advice = "begin all fields in the same column, and likewise all `- ` of one list"
-    return problem_in(slip.lines, line, column, message, advice)

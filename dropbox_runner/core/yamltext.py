@@ -14,30 +14,30 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 import yaml
 
 from dropbox_runner.core.cleantext import decode_text, describe_character, find_control, join_surrogates, shorten
-from dropbox_runner.core.errors import Problem, RejectedError
+from dropbox_runner.core.errors import MOST_PROBLEMS, Problem, RejectedError
 from dropbox_runner.core.yamladvice import (
     Place,
-    Slip,
     comment_after,
-    explain,
     missing_space,
+    odd_colon,
     problem_in,
     quote_it,
     special_start,
     start_of,
+    swallowed_entry,
 )
+from dropbox_runner.core.yamlscan import MAX_DEPTH, TOO_DEEP, Loader, ShutDoorError
+from dropbox_runner.core.yamlslips import Slip, explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_DEPTH = 16
 MAX_NODES = 5000
 
 Value: TypeAlias = "dict[str, Value] | list[Value] | str | None"
 """What a file can hold. A plain empty value is None."""
 Path: TypeAlias = "tuple[str | int, ...]"
 """The keys and list positions that lead to a value."""
-_TOO_DEEP = (f"this is nested more than {MAX_DEPTH} levels deep", "write it flatter")
 _LINE_ENDS = str.maketrans("\u2028\u2029", "  ")
 
 
@@ -79,26 +79,6 @@ def read_yaml(
     return _Reading(text, file, example).document(empty_ok=empty_ok)
 
 
-class _ShutDoorError(Exception):
-    """A message and its advice, for the place where the scanner is."""
-
-
-class _Loader(yaml.BaseLoader):
-    """PyYAML's parser in Python (the one in C crashes the whole process on deep nesting), with two doors shut.
-
-    Both must be shut in the scanner: it reads far ahead before it reports a first event.
-    """
-
-    def fetch_flow_collection_start(self, TokenClass: type[yaml.Token]) -> None:  # noqa: N803 - its name there
-        if self.flow_level >= MAX_DEPTH:
-            raise _ShutDoorError(*_TOO_DEEP)
-        super().fetch_flow_collection_start(TokenClass)
-
-    def fetch_directive(self) -> NoReturn:
-        advice = "delete it; if it is text, write `instructions: |` and the text below it, indented by two spaces"
-        raise _ShutDoorError("a line cannot begin with `%`, which has a meaning of its own in YAML", advice)
-
-
 class _Reading:
     """One pass over the parser's events."""
 
@@ -106,7 +86,7 @@ class _Reading:
         self._file = file
         self._example = example
         self._lines = tuple(text.split("\n"))
-        self._loader = _Loader(text)
+        self._loader = Loader(text)
         self._before: yaml.Event | None = None
         self._opened: list[yaml.CollectionStartEvent] = []
         self._nodes = 0
@@ -121,7 +101,7 @@ class _Reading:
         except yaml.MarkedYAMLError as error:
             slip = Slip(error, self._lines, self._before, self._opened)
             raise RejectedError(self._file, (explain(slip),)) from None
-        except _ShutDoorError as error:
+        except ShutDoorError as error:
             self._refuse(self._here(), *error.args)
         finally:
             self._loader.dispose()
@@ -136,17 +116,21 @@ class _Reading:
             return self._nothing(empty_ok=empty_ok)
         event = self._next()
         if isinstance(event, yaml.ScalarEvent) and _is_empty(event) and event.tag is None and event.anchor is None:
+            self._end()
             return self._nothing(empty_ok=empty_ok)
         if not isinstance(event, yaml.MappingStartEvent):
             self._refuse_top(event)
         value = self._mapping(event, ())
+        self._end()
+        return value
+
+    def _end(self) -> None:
         self._next()  # the end of the document
         event = self._next()
         if not isinstance(event, yaml.StreamEndEvent):
             advice = "one file is one task: put the second into a file of its own; "
             advice += "if it is the text of the instructions, name the file .md"
             self._refuse(start_of(event), "a second document begins here", advice)
-        return value
 
     def _nothing(self, *, empty_ok: bool) -> dict[str, Value]:
         if empty_ok:
@@ -160,23 +144,26 @@ class _Reading:
         if isinstance(event, yaml.SequenceStartEvent):
             advice = f"write fields without `- `, as in {self._example}"
             self._refuse(place, "the file holds a list, not fields", advice)
+        if odd := odd_colon(self._lines, place[0]):
+            raise RejectedError(self._file, (odd,))
         if spaced := missing_space(self._lines, place[0]):
             self._refuse(place, "there is no space after the colon", spaced)
         # The text may be cut short by a mistake of its own; reading on brings that to light.
         while not isinstance(self._next(), yaml.StreamEndEvent):
             pass
         message = "the file holds only a text, not fields"
-        self._refuse(place, message, f"put the name of a field before it, as in {self._example}")
+        advice = f"put the name of a field before it, as in {self._example}"
+        self._refuse(place, message, advice)
 
     def _parsed(self) -> yaml.Event:
         try:
             event: yaml.Event = self._loader.get_event()  # type: ignore[no-untyped-call] # the stubs know no types here
-        except (yaml.MarkedYAMLError, _ShutDoorError):
+        except (yaml.MarkedYAMLError, ShutDoorError):
             raise
         except Exception as error:
             # Odd text makes the parser trip in many ways (ValueError, OverflowError, RecursionError): the text's fault.
             advice = quote_it(self._lines, self._here()[0])
-            raise _ShutDoorError("YAML can make nothing of this place", advice) from error
+            raise ShutDoorError("YAML can make nothing of this place", advice) from error
         return event
 
     def _next(self) -> yaml.Event:
@@ -197,7 +184,7 @@ class _Reading:
         self._refuse_reference(event)
         self._values[path] = start_of(event)
         if len(path) > MAX_DEPTH:
-            self._refuse(start_of(event), *_TOO_DEEP)
+            self._refuse(start_of(event), *TOO_DEEP)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(event, path)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -209,6 +196,9 @@ class _Reading:
         values: list[Value] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             values.append(self._node(event, (*path, len(values))))
+            if isinstance(event, yaml.ScalarEvent) and (line := swallowed_entry(self._lines, event)):
+                message = "this entry is indented further than the one above it, so it belongs to the text of that"
+                self._refuse((line, 1), message, "begin all `- ` of one list in the same column")
         return values
 
     def _mapping(self, start: yaml.Event, path: Path) -> dict[str, Value]:
@@ -263,6 +253,8 @@ class _Reading:
 
     def _note(self, event: yaml.Event, message: str, advice: str) -> None:
         self._problems.append(problem_in(self._lines, *start_of(event), message, advice))
+        if len(self._problems) > MOST_PROBLEMS:
+            raise RejectedError(self._file, tuple(self._problems))
 
     def _refuse(self, place: Place, message: str, advice: str) -> NoReturn:
         raise RejectedError(self._file, (problem_in(self._lines, *place, message, advice),))

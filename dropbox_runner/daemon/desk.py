@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.clock import Now
-from dropbox_runner.core.errors import Problem, RejectedError
-from dropbox_runner.core.permission import check_allowed
+from dropbox_runner.core.errors import Problem, RejectedError, RunnerError
 from dropbox_runner.core.record import Outcome, Record
 from dropbox_runner.core.reports import error_markdown, result_json, result_markdown
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
-from dropbox_runner.core.task import Task, parse_task
+from dropbox_runner.core.task import Task, TaskFile, parse_task
 from dropbox_runner.folder import durable
+from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import ERROR, RESULT, RESULT_TEXT
 from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import MAX_TASK, Store, TaskFolder
-from dropbox_runner.folder.taskpaths import check_paths
 
 log = logging.getLogger("dropbox_runner")
 
@@ -67,19 +66,24 @@ class Desk:
         self.move(folder.name, State.PENDING, State.FAILED, f"{verdict}: {why}", level=logging.WARNING)
 
 
-def read_task(folder: TaskFolder, record: Record, settings: Settings) -> Task:
+def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFile:
     """Read and check a task's file. RejectedError says what is wrong with it, where, and what to do."""
     path = folder.task_file
     name = record.dropped.file
     if path is None:
         raise RejectedError(name, (Problem("the task's file is gone", "put it back, or drop it again"),))
     try:
-        task = parse_task(name, durable.read(path, MAX_TASK))
+        return admitted(name, durable.read(path, MAX_TASK), settings)
     except durable.UnreadableError as error:
         raise RejectedError(name, (Problem(str(error), "drop a plain file that you own"),)) from error
-    check_paths(name, task)
-    check_allowed(name, task, settings)
-    return task
+
+
+def written_task(folder: TaskFolder, record: Record) -> Task | None:
+    """Return what a task's file says, whether it may be run now or not; None when nobody can read it any more."""
+    try:
+        return parse_task(record.dropped.file, durable.read(folder.task_file or folder.path / "task", MAX_TASK))
+    except (RunnerError, OSError):
+        return None
 
 
 def first_line(text: str) -> str:

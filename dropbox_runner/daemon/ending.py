@@ -11,7 +11,6 @@ from dropbox_runner.core.actions import End
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.denials import Denial, denials
 from dropbox_runner.core.durations import time_of_day
-from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.followup import Patience, conclude
 from dropbox_runner.core.gate import after
 from dropbox_runner.core.money import budget_of
@@ -21,7 +20,7 @@ from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.verdict import Evidence, Judgement, judge, never_began, served
-from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
+from dropbox_runner.daemon.desk import Desk, first_line, log, written_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION, QUESTION_TEXT
 from dropbox_runner.folder.store import TaskFolder
@@ -88,10 +87,8 @@ def _claude_asked(folder: TaskFolder) -> bool:
 
 
 def _patience(folder: TaskFolder, record: Record, settings: Settings) -> Patience:
-    try:
-        retries = read_task(folder, record, settings).retries
-    except (RejectedError, OSError):
-        retries = None  # edited into something else meanwhile
+    task = written_task(folder, record)
+    retries = task.retries if task is not None else None
     return Patience(
         retries=settings.retries if retries is None else retries,
         max_cut_off=settings.max_cut_off,
@@ -175,7 +172,8 @@ def _own(desk: Desk, folder: TaskFolder, record: Record, asking: Asking, found: 
         case Topic.DENIED:
             return asking_texts.denied(found)
         case Topic.MONEY:
-            return asking_texts.money(record, budget_of(record, read_task(folder, record, desk.settings)) or 0.0)
+            task = written_task(folder, record)
+            return asking_texts.money(record, (budget_of(record, task) if task is not None else None) or 0.0)
         case _:
             assert_never(asking.topic)
 

@@ -11,10 +11,12 @@ from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.record import Next, Record, Why
 from dropbox_runner.core.states import State, Verdict
-from dropbox_runner.core.task import NOT_ACTED_ON, Task, parse_task
+from dropbox_runner.core.task import NOT_ACTED_ON, Task
 from dropbox_runner.core.taskfields import Priority
 from dropbox_runner.daemon.desk import Desk, log, read_task
+from dropbox_runner.daemon.handover import under_parent
 from dropbox_runner.folder import durable
+from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.layout import ERROR
 from dropbox_runner.folder.store import MAX_TASK
 
@@ -44,7 +46,10 @@ def take_edit(desk: Desk, action: TakeEdit) -> None:
     record = folder.record()
     dropped = desk.store.describe(action.file)
     try:
-        parse_task(action.file, durable.read(desk.store.layout.root / action.file, MAX_TASK))
+        # What may not be run must not take the place of what is running.
+        file = admitted(action.file, durable.read(desk.store.layout.root / action.file, MAX_TASK), desk.settings)
+        if record.parent is not None:
+            under_parent(desk, record, file)
         usable = not desk.ledger.knows(dropped)
     except (RejectedError, durable.UnreadableError):
         usable = False
@@ -85,12 +90,13 @@ def admit(desk: Desk, action: Admit) -> None:
         desk.reject(folder, record, Verdict.DUPLICATE, reason)
         return
     try:
-        task = read_task(folder, record, desk.settings)
+        file = read_task(folder, record, desk.settings)
+        record = under_parent(desk, record, file)
     except RejectedError as error:
         desk.reject(folder, record, Verdict.REJECTED, str(error))
         return
     folder.put_away_ending(len(record.runs))
-    record = _queued(record, task, folder.answers if record.runs else (), asked=folder.question.exists())
+    record = _queued(record, file.task, folder.answers if record.runs else (), asked=folder.question.exists())
     folder.write_record(record.with_event(desk.now.stamp(), "queued"))
     assert record.next is not None
     folder.file_round(record.next)

@@ -24,6 +24,7 @@ from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.task import Task
 from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.daemon.ending import ask_for_money
+from dropbox_runner.daemon.handover import under_parent
 from dropbox_runner.daemon.prompting import prompt_for, question_text
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
@@ -40,10 +41,12 @@ def start(desk: Desk, action: Start) -> None:
     folder = desk.store.task(State.PENDING, action.name)
     record = folder.record()
     try:
-        task = read_task(folder, record, desk.settings)
+        file = read_task(folder, record, desk.settings)
+        record = under_parent(desk, record, file)
     except RejectedError as error:
         desk.reject(folder, record, Verdict.REJECTED, str(error))
         return
+    task = file.task
     left = left_to_spend(record, task)
     if left is not None and left <= 0:
         ask_for_money(desk, folder, record)

@@ -129,7 +129,8 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
         os.close(descriptor)
         raise UnreadableError(f"{path.name} {wrong or f'is not read: {why}'}", passing=why is not None)
     with os.fdopen(descriptor, "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+        # Not even read when it is known to be too large; and it may still grow while it is read.
+        data = file.read(limit + 1) if seen.st_size <= limit else b""
+    if max(len(data), seen.st_size) > limit:
         raise UnreadableError(f"{path.name} is larger than {limit:,} bytes")
     return data

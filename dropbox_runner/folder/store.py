@@ -33,6 +33,8 @@ from dropbox_runner.folder.layout import (
     Layout,
 )
 
+_LONGEST_LINE = 16 << 20
+"""Bytes. claude's own lines are far shorter; a gigabyte without a line end must not come into memory."""
 MAX_TASK = 1024 * 1024
 """Bytes of a task file."""
 
@@ -88,9 +90,13 @@ class TaskFolder:
         durable.write(self.path / name, text.encode("utf-8", "replace"))
 
     def lines(self, run: int) -> Iterator[bytes]:
-        """Go through the lines of a run's stream, one in memory at a time."""
+        """Go through the lines of a run's stream, one in memory at a time; what is no line of claude's is left out."""
         with suppress(FileNotFoundError), self.stream(run).open("rb") as stream:
-            yield from stream
+            whole = True
+            while line := stream.readline(_LONGEST_LINE):
+                if whole and (line.endswith(b"\n") or len(line) < _LONGEST_LINE):
+                    yield line
+                whole = line.endswith(b"\n")
 
     def stderr_head(self, run: int, limit: int = 4000) -> str:
         """Return the beginning of what a run wrote to stderr."""

@@ -40,13 +40,21 @@ def _facts(state: State, folder: TaskFolder, record: Record) -> list[tuple[str, 
         ("asks", question),
         ("ended", f"{outcome.verdict}: {outcome.reason}" if outcome is not None else ""),
         ("took", summary(record)),
-        ("budget", f"${record.budget_usd:.2f} (your answer)" if record.budget_usd is not None else ""),
+        ("budget", _budget(record)),
+        ("handed over by", record.parent or ""),
+        ("handed over", ", ".join(one.name for one in record.subtasks)),
         ("allowed by you", ", ".join(record.rules)),
         ("dropped as", record.dropped.file),
         ("works in", record.working_dir or "its own work/"),
         ("session", record.session_id if record.runs else ""),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _budget(record: Record) -> str:
+    if record.budget_usd is not None:
+        return f"${record.budget_usd:.2f} (your answer)"
+    return f"${record.share_usd:.2f} (its share of that of {record.parent})" if record.share_usd is not None else ""
 
 
 def _runs(record: Record) -> Table:

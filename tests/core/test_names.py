@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dropbox_runner.core.names import Kind, folder_name, is_pause, kind_of, numbered, printable
+from dropbox_runner.core.names import Kind, folder_name, is_pause, kind_of, numbered, printable, readable
 
 TEMPORARY = {
     "Syncthing": [".syncthing.fix.yaml.tmp", "~syncthing~fix.yaml.tmp", f".syncthing.{'0af9' * 16}.tmp", ".stfolder"],
@@ -141,6 +141,13 @@ def test_what_is_shown_stays_on_its_line_and_steers_no_terminal(text: str) -> No
     shown = printable(text)
     assert shown.isprintable()
     shown.encode()
+
+
+def test_a_name_that_looks_like_the_escape_of_another_reads_otherwise() -> None:
+    """Else its file would be taken for an edit of the other's task."""
+    assert readable("\udcff.yaml") == r"\xff.yaml"
+    assert readable(r"\xff.yaml") == r"\\xff.yaml"
+    assert readable("fix login ü.yaml") == "fix login ü.yaml"
 
 
 def test_ordinary_text_is_shown_as_it_is() -> None:

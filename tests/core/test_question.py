@@ -78,9 +78,26 @@ def test_everything_else_is_taken_as_text(data: bytes, text: str) -> None:
     assert parse_questions(data) == ((Question(text=text),), False)
 
 
-@pytest.mark.parametrize("data", [b"", b" \n\t", b"\x00" * 4096, b"\xef\xbb\xbf", b"[]", b'{"questions": []}'])
+@pytest.mark.parametrize(
+    "data", [b"", b" \n\t", b"\x00" * 4096, b"\xef\xbb\xbf", b"\xe2\x80\xa8\0", b"[]", b'{"questions": []}']
+)
 def test_an_empty_file_is_a_question_that_says_so(data: bytes) -> None:
     assert parse_questions(data) == ((Question(text=EMPTY),), False)
+
+
+@pytest.mark.parametrize("data", [b"a " * 5_000_000, b'{"text": "' + b"a" * 5_000_000 + b'"}', b"[1," * 2_000_000])
+def test_a_flood_is_shown_only_in_part_and_says_so(data: bytes) -> None:
+    (question,), understood = parse_questions(data)
+    assert not understood
+    assert len(question.text) < 70_000
+    assert question.text.endswith(f"(cut off here: what claude left is {len(data):,} bytes long)")
+    assert parse_questions(to_json(asked(question)).encode()) == ((question,), True), "what we wrote of it reads alike"
+
+
+def test_hundreds_of_questions_or_options_are_shown_as_they_were_written() -> None:
+    for content in (["a?"] * 101, {"text": "a?", "options": ["b"] * 101}):
+        text = json.dumps(content)
+        assert parse_questions(text.encode()) == ((Question(text=text),), False)
 
 
 def test_questions_cannot_be_blank_or_dangerous_to_show() -> None:

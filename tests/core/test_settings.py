@@ -18,7 +18,21 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert settings.permission_mode == "bypassPermissions"
     assert settings.timeout is None
     assert settings.allowed_args == (), "a task may ask for nothing that nobody has allowed"
+    assert settings.allowed_working_dirs is None, "a task may work wherever its user may"
+    assert settings.ceiling == "bypassPermissions"
     assert settings.pass_env == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "ceiling"),
+    [
+        ({"permission_mode": "acceptEdits"}, "acceptEdits"),
+        ({"permission_mode": "plan", "max_permission_mode": "auto"}, "auto"),
+        ({"permission_mode": "manual", "max_permission_mode": "dontAsk"}, "dontAsk"),
+    ],
+)
+def test_who_lowers_the_usual_mode_lowers_what_tasks_may_ask_for(given: dict[str, str], ceiling: str) -> None:
+    assert Settings.model_validate(given).ceiling == ceiling
 
 
 @pytest.mark.parametrize(

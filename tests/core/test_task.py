@@ -59,6 +59,7 @@ exclusive: database
 worktree: on
 verify: [make test, make lint]
 notify: [done, blocked]
+parent: shop
 """
 
 
@@ -91,6 +92,7 @@ def test_every_field_is_understood() -> None:
         "worktree": True,
         "verify": ("make test", "make lint"),
         "notify": ("done", "blocked"),
+        "parent": "shop",
     }
     assert task.model_fields_set == set(KNOWN_FIELDS)
 
@@ -109,6 +111,11 @@ def test_instructions_are_enough() -> None:
 @pytest.mark.parametrize("value", ["no", "0755", "1:30", "2026-01-02", "1.10", "null", "12"])
 def test_texts_stay_as_they_were_written(value: str) -> None:
     assert parse(f"instructions: {value}").instructions == value
+
+
+def test_a_tilde_is_the_home_where_a_folder_is_meant() -> None:
+    task = parse("instructions: x\nworking_dir: ~\nmodel: ~\n")
+    assert (task.working_dir, task.model) == ("~", None)
 
 
 @pytest.mark.parametrize("empty", ["", " ~", " null"])
@@ -219,7 +226,7 @@ SLIPS = {
         t.yaml:2:3: `instructions` must be a text
               fix: login
               ^
-          → if the text holds colons, brackets or lists, write `instructions: |` and it below
+          → write `instructions: |` and the text below it, indented by two spaces
         """,
     ),
     "a duration without a unit": (
@@ -321,7 +328,7 @@ SLIPS = {
         "# instructions: x\n",
         """
         t.yaml: the file holds only comments
-          → write at least `instructions: what claude should do`
+          → write at least `instructions: what claude should do`, or name the file .md
         """,
     ),
     "a list": (
@@ -330,7 +337,7 @@ SLIPS = {
         t.yaml:1:1: the file holds a list, not fields
             - instructions: x
             ^
-          → write fields without `- `, as in `instructions: what claude should do`
+          → write fields without `- `, as in `instructions: what claude should do`, or name the file .md
         """,
     ),
 }
@@ -503,7 +510,7 @@ def test_markdown_is_refused_with_the_lines_of_the_whole_file(text: str, message
         ("t.docx", "t.docx: a name that ends in `.docx` is not that of a task"),
         ("task", "task: the name has no ending"),
         ("/a.yaml/task", "/a.yaml/task: the name has no ending"),
-        ("a\nb\x1b.pdf", "a b␛.pdf: a name that ends in `.pdf` is not that of a task"),
+        ("a\nb\x1b.pdf", r"a\nb\x1b.pdf: a name that ends in `.pdf` is not that of a task"),
     ],
 )
 def test_other_files_are_no_tasks(name: str, message: str) -> None:

@@ -425,7 +425,7 @@ SLIPS = {
         "a: b\n\ufeffmodel: x",
         """
         t.yaml:2:1: the name of a field holds an invisible character, U+FEFF
-            \ufeffmodel: x
+            �model: x
             ^
           → delete it, or write the name anew
         """,

@@ -119,6 +119,18 @@ def test_what_is_no_task_lies_in_failed_with_the_reason_and_its_text_unchanged(s
     assert len(shared.calls("job fine")) == 1
 
 
+def test_an_edit_that_may_not_be_run_does_not_take_the_place_of_what_runs(shared: World) -> None:
+    shared.teach("task steady!", [{"write_question": "Go on?"}], [{"say": "Done."}])
+    shared.move_in("steady.yaml", "instructions: task steady!\n")
+    shared.wait_for("steady", "blocked")
+    shared.move_in("steady.yaml", "instructions: task steady!\nworking_dir: not/a/whole/path\n")
+    error = (shared.wait_for("steady-2", "failed") / "error.md").read_text()
+    assert "`working_dir` holds no whole path" in error
+    shared.answer("steady", "yes\n.\n")
+    shared.wait_for("steady", "done")
+    assert "edited" not in shared.calls("task steady!")[1]["prompt"]
+
+
 def test_an_empty_file_is_said_once_and_runs_when_something_is_written_into_it(shared: World) -> None:
     path = shared.drop("nothing.yaml", "")
     shared.daemon.wait_for_log("nothing.yaml: it is empty")

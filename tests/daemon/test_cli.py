@@ -443,3 +443,24 @@ def test_asking_for_the_status_never_keeps_a_daemon_from_starting(world: World) 
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff.yaml", b"a\nb: fine.yaml", b"\x1b[2J.yaml", "\u202eabc.yaml".encode(), b"-x.yaml"]
+)
+def test_names_of_any_kind_are_shown_without_harm(world: World, name: bytes) -> None:
+    folder = world.base / "odd"
+    folder.mkdir()
+    for text in (b"instructions: x\n", b"instruction: x\n", None):
+        path = os.fsencode(folder) + b"/" + name
+        if text is None:
+            os.remove(path)  # noqa: PTH107 - bytes
+        else:
+            with open(path, "wb") as file:  # noqa: PTH123 - bytes
+                file.write(text)
+        for command in ("validate", "add"):
+            done = world.run(command, os.fsdecode(path), cwd=world.root)
+            said = done.stdout + done.stderr
+            assert done.returncode in (0, 1, 2), "no bug of ours"
+            assert not [char for char in said if char != "\n" and not char.isprintable()], ascii(said)
+            assert "b: fine.yaml: fine" not in said.splitlines()

@@ -17,8 +17,9 @@ def hands_over(*texts: str) -> list[Step]:
 
 
 def task_of(world: World, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((world.wait_for(name, "done") / "task.yaml").read_text())
-    return content
+    _, front, text = (world.wait_for(name, "done") / "task.md").read_text().split("---\n", 2)
+    fields: dict[str, Any] = yaml.safe_load(front)
+    return fields | {"instructions": text}
 
 
 def begin(world: World, name: str, *steps: Step, task: str = "") -> None:
@@ -35,7 +36,7 @@ def test_what_is_handed_over_runs_after_the_task_that_did_it_has_gone_and_costs_
     sub = task_of(world, "big-write-the-tests")
     assert sub["instructions"].strip() == "Write the tests."
     assert sub["description"] == "handed over by big"
-    assert (sub["model"], sub["max_budget_usd"], sub["timeout"]) == ("haiku", 0.5, "90s")
+    assert (sub["model"], sub["timeout"], sub["parent"]) == ("haiku", "90s", "big")
     call = world.calls("Write the tests.")[0]
     assert "--model=haiku" in call["argv"]
     assert call["cwd"] == str(world.root / "running" / "big-write-the-tests" / "work")
@@ -71,3 +72,112 @@ def test_outside_a_run_it_says_what_to_do_instead(shared: World) -> None:
     done = shared.run("subtask", "something")
     assert done.returncode == 2
     assert "dropbox-runner add" in done.stderr
+
+
+# ---------------------------------------------------------------------------------------------- what it may do
+
+
+def tries(*commands: str) -> list[Step]:
+    """Each command, with what it said and how it ended, in the agent's log."""
+    return [*({"bash": f"{command}; echo exit $?"} for command in commands), {"say": "Tried."}]
+
+
+def log_of(world: World, name: str) -> str:
+    return (world.wait_for(name, "done") / "run-1.jsonl").read_text()
+
+
+def test_a_sub_task_knows_its_parent_and_the_parent_its_sub_tasks(shared: World) -> None:
+    begin(shared, "family", *hands_over("Paint the fence."))
+    shared.wait_for("family-paint-the-fence", "done")
+    assert shared.record("family-paint-the-fence")["parent"] == "family"
+    assert shared.record("family-paint-the-fence")["depth"] == 1
+    assert [one["name"] for one in shared.record("family")["subtasks"]] == ["family-paint-the-fence"]
+    child = shared.run("show", "family-paint-the-fence", "--folder", str(shared.root)).stdout
+    assert "handed over by  family" in child
+    assert "family-paint-the-fence" in shared.run("show", "family", "--folder", str(shared.root)).stdout
+
+
+def test_each_sub_task_gets_a_share_of_the_budget_and_the_parent_keeps_what_is_left(shared: World) -> None:
+    turns = [*hands_over("One.", "Two."), {"cost": 1.0}, {"write_question": "Go on?"}]
+    shared.teach("task rich!", turns, [{"say": "Done."}])
+    shared.move_in("rich.yaml", "instructions: task rich!\nmax_budget_usd: 9\n")
+    shared.wait_for("rich-one", "done")
+    shared.wait_for("rich-two", "done")
+    assert "--max-budget-usd=2.25" in shared.calls("One.")[0]["argv"]
+    assert "--max-budget-usd=1.68" in shared.calls("Two.")[0]["argv"]
+    shared.wait_for("rich", "blocked")
+    shared.answer("rich", "yes\n.\n")
+    shared.wait_for("rich", "done")
+    left = 9 - 2.25 - 1.68 - 1.0
+    assert f"--max-budget-usd={left:g}" in shared.calls("task rich!")[1]["argv"]
+    assert "$2.25 (its share of that of rich)" in shared.run("show", "rich-one", "--folder", str(shared.root)).stdout
+
+
+def test_nothing_is_handed_over_by_a_sub_task_of_a_sub_task(shared: World) -> None:
+    shared.teach("Level one.", tries("dropbox-runner subtask 'Level two.'"))
+    shared.teach("Level two.", tries("dropbox-runner subtask 'Level three.'"))
+    begin(shared, "deep", *hands_over("Level one."))
+    said = log_of(shared, "deep-level-one-level-two")
+    assert "exit 1" in said
+    assert "that is a sub-task itself, and hands nothing on" in said
+    assert "max_subtask_depth" in said
+    assert not shared.calls("Level three.")
+    assert shared.where("deep-level-one-level-two-level-three") == "failed"
+
+
+def test_the_number_of_sub_tasks_is_bounded(world: World) -> None:
+    world.settings(max_subtasks=3)
+    world.play([{"say": "Did it."}])
+    world.start("--max-parallel", "5")
+    begin(world, "many", *tries(*(f"dropbox-runner subtask 'Number {number}.'" for number in range(5))))
+    said = log_of(world, "many")
+    assert "it has handed over 3 tasks" in said
+    assert len(world.record("many")["subtasks"]) == 3
+    assert [world.wait_for(f"many-number-{number}", "done", "failed").parent.name for number in range(5)] == [
+        *("done", "done", "done"),
+        *("failed", "failed"),
+    ]
+
+
+def test_when_nothing_is_left_of_the_budget_nothing_is_handed_over(shared: World) -> None:
+    begin(shared, "poor", *tries("dropbox-runner subtask 'Spend it.'"), task="max_budget_usd: 0.02\n")
+    assert "$0.02 of the budget of poor are left" in log_of(shared, "poor")
+    assert not shared.calls("Spend it.")
+
+
+def test_what_its_parent_may_not_do_a_sub_task_may_not_ask_for(shared: World, tmp_path: Path) -> None:
+    asks = {
+        "mode": ("permission_mode: bypassPermissions", "cannot be `bypassPermissions`: strict may do no more than"),
+        "tools": ("allowed_tools: Bash", "asks for `Bash`, which strict does not have"),
+        "mcp": ("mcp_config: /x.json", "asks for `/x.json`, which strict does not have"),
+        "denied": ("tags: x", "must hold what strict may not use either"),
+        "place": (f"working_dir: {tmp_path}\ndisallowed_tools: WebFetch", "leads out of where strict works"),
+        "files": (f"context_files: {tmp_path}\ndisallowed_tools: WebFetch", "leads out of where strict works"),
+    }
+    limits = "permission_mode: acceptEdits\ndisallowed_tools: WebFetch\n"
+    begin(shared, "strict", {"say": "Done."}, task=limits)
+    shared.wait_for("strict", "done")
+    for name, (text, says) in asks.items():
+        usual = "" if "permission_mode" in text else "permission_mode: acceptEdits\n"
+        shared.move_in(f"beyond-{name}.yaml", f"instructions: beyond!\nparent: strict\n{usual}{text}\n")
+        error = (shared.wait_for(f"beyond-{name}", "failed") / "error.md").read_text()
+        assert says in error
+    assert not shared.calls("beyond!")
+    assert "subtasks" not in shared.record("strict") or not shared.record("strict")["subtasks"]
+
+
+def test_a_parent_that_is_not_there_is_said(shared: World) -> None:
+    shared.move_in("orphan.yaml", "instructions: x\nparent: nobody\n")
+    error = (shared.wait_for("orphan", "failed") / "error.md").read_text()
+    assert "orphan.yaml:2:9: `parent` names a task that is not there" in error
+    shared.move_in("climber.yaml", "instructions: x\nparent: ../../etc\n")
+    assert "`parent` cannot be `../../etc`" in (shared.wait_for("climber", "failed") / "error.md").read_text()
+
+
+def test_a_long_text_of_any_content_is_handed_over_as_it_is(shared: World) -> None:
+    text = "---\nmodel: opus\n---\n- [ ] fix: it #12\n" + "line of text: %YAML @x *y\n" * 8000
+    (shared.base / "long.txt").write_text(text)
+    begin(shared, "wordy", {"bash": f"dropbox-runner subtask --name long < {shared.base}/long.txt"}, {"say": "Done."})
+    folder = shared.wait_for("wordy-long", "done")
+    assert text.strip() in (folder / "run-1.prompt.md").read_text()
+    assert "--model=opus" not in shared.calls("- [ ] fix: it #12")[0]["argv"]

@@ -66,7 +66,7 @@ def test_an_unknown_setting_is_shown_in_its_place_with_what_was_probably_meant(f
 
 def test_an_unknown_setting_that_resembles_nothing_gets_the_list(file: Path) -> None:
     file.write_text("zzz: 1\n")
-    assert "known settings: allowed_args, answer_settle" in refusal()
+    assert "known settings: allowed_args, allowed_mcp_configs" in refusal()
 
 
 def test_all_mistakes_are_said_at_once(file: Path) -> None:
@@ -86,6 +86,13 @@ def test_all_mistakes_are_said_at_once(file: Path) -> None:
         ("max_parallel: many\n", "max_parallel: "),
         ("permission_mode: everything\n", "bypassPermissions"),
         ("allowed_args: --x\n", "allowed_args: "),
+        ("allowed_args: [--resume]\n", "`--resume` cannot be left to tasks"),
+        ("allowed_args: [--dangerously-skip-permissions]\n", "cannot be left to tasks"),
+        ("allowed_args: ['--add-dir=/']\n", "not the name of an option"),
+        ("allowed_working_dirs: [code]\n", "`code` must begin with `/` or `~`"),
+        ("max_permission_mode: plan\n", "it is less than `permission_mode: bypassPermissions`"),
+        ("max_permission_mode: all\n", "max_permission_mode: "),
+        ("max_subtasks: -1\n", "max_subtasks: "),
         ("- a\n- b\n", "config.yaml"),
         ("a: [\n", "config.yaml:"),
         ("settle: 1s\nsettle: 2s\n", "settle"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -136,8 +137,12 @@ def test_a_file_of_ten_gigabytes_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.touch()
     os.truncate(path, 10 << 30)
+    tracemalloc.start()
     with pytest.raises(UnreadableError, match="larger than"):
         durable.read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20, "not a byte of it is read"
 
 
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:

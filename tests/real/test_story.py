@@ -198,8 +198,8 @@ def test_the_agent_can_ask_when_claudes_own_settings_set_path(inbox: Inbox, mode
     asks_once(inbox, f"{TASK}permission_mode: {mode}\n")
 
 
-def test_the_agent_can_ask_when_the_projects_settings_set_path(inbox: Inbox, tmp_path: Path) -> None:
-    project = tmp_path / "project"
+def test_the_agent_can_ask_when_the_projects_settings_set_path(inbox: Inbox) -> None:
+    project = inbox.home / "project"
     (project / ".claude").mkdir(parents=True)
     (project / ".claude" / "settings.json").write_text(json.dumps({"env": {"PATH": "/usr/bin:/bin"}}))
     asks_once(inbox, f"{TASK}working_dir: {project}\n")
@@ -208,8 +208,8 @@ def test_the_agent_can_ask_when_the_projects_settings_set_path(inbox: Inbox, tmp
 # ---------------------------------------------------------------------------------------------- where claude works
 
 
-def test_claude_works_in_the_directory_that_the_task_names(inbox: Inbox, tmp_path: Path) -> None:
-    project = tmp_path / "my project"
+def test_claude_works_in_the_directory_that_the_task_names(inbox: Inbox) -> None:
+    project = inbox.home / "my project"
     project.mkdir()
     inbox.api.plays(upon("Make it", runs("touch made-here; pwd"), says("I was in {{tool_result}}")))
     inbox.start()
