@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
+
+import pytest
+
+_FIGURE = "figure: "
 
 
 def pytest_configure() -> None:
@@ -13,3 +18,17 @@ def pytest_configure() -> None:
     for number, meaning in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, meaning)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add up the figures that tests have recorded (`record_property("figure: power cuts", 3)`), and print them."""
+    figures: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name.startswith(_FIGURE) and getattr(report, "when", "") == "call":
+                    figures[name.removeprefix(_FIGURE)] += int(value)
+    if figures:
+        terminalreporter.section("figures")
+        for name, value in figures.items():
+            terminalreporter.line(f"{value:6} {name}")

@@ -16,6 +16,8 @@ MARK: Final = "DROPBOX_RUNNER_RUN_ID"
 
 TASK_DIR: Final = "DROPBOX_RUNNER_TASK_DIR"
 """The task's folder; by it the processes of a task are found whose record can no longer be read."""
+INBOX: Final = "DROPBOX_RUNNER_INBOX"
+"""The watched folder: tells the runs of one daemon from those of another."""
 
 _PASSED: Final = (
     *("HOME", "PATH", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "XDG_*", "SSH_AUTH_SOCK"),

@@ -20,6 +20,7 @@ import psutil
 
 from dropbox_runner.agent.environment import MARK, TASK_DIR
 from dropbox_runner.core.record import ProcessId
+from dropbox_runner.core.trace import step
 
 _PROC: Final = Path("/proc")
 _EXEC_TAKES: Final = 0.02
@@ -82,6 +83,7 @@ def send(process: ProcessId, number: signal.Signals) -> bool:
     with _held(process) as descriptor:
         if descriptor is None:
             return False
+        step(f"signal: {number.name}")
         try:
             signal.pidfd_send_signal(descriptor, number)
         except (ProcessLookupError, PermissionError):
@@ -97,10 +99,26 @@ def marked(run_id: str, mark: str = MARK) -> list[ProcessId]:
 
 
 def _carries(pid: int, run_id: str, mark: str = MARK) -> bool:
+    return f"{mark}={run_id}".encode("utf-8", "surrogateescape") in _environment(pid)
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
-        return psutil.Process(pid).environ().get(mark) == run_id
-    except (psutil.Error, OSError):
-        return False  # gone, or another user's
+        # Not by psutil: it would take the whole environment of every process of this machine apart.
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # gone, or another user's
+
+
+def strays(mark: str, value: str) -> frozenset[str]:
+    """Return the ids of all runs whose processes carry this in their environment: here, those of one inbox."""
+    wanted = f"{mark}={value}".encode("utf-8", "surrogateescape")
+    found = set()
+    for pid in psutil.pids():
+        marks = _environment(pid)
+        if wanted in marks:
+            found |= {one.partition(b"=")[2].decode() for one in marks if one.startswith(f"{MARK}=".encode())}
+    return frozenset(found)
 
 
 def leader(run_id: str) -> ProcessId | None:
@@ -185,17 +203,18 @@ class Agents:
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
 
-    def start(self, run_id: str, launch: Launch) -> ProcessId:
+    def start(self, run_id: str, launch: Launch) -> ProcessId | None:
         """Start a run: in a session of its own (^C in the daemon's terminal must not reach it), straight to files.
 
         No pipe and no thread copies its output, so it outlives a dead daemon and costs a live one nothing. OSError
-        when it cannot be started.
+        when it was not started. None when it was, but nobody can say yet who it is: its mark will tell.
         """
         with (
             launch.stdin.open("rb") as stdin,
             open(launch.stdout, "ab", opener=_private) as stdout,
             open(launch.stderr, "ab", opener=_private) as stderr,
         ):
+            step("start: fork", launch.stdout)
             child = subprocess.Popen(
                 launch.arguments,
                 cwd=launch.working_dir,
@@ -205,10 +224,16 @@ class Agents:
                 stderr=stderr,
                 start_new_session=True,
             )
-        stat = _stat(child.pid)
-        assert stat is not None, "an unreaped child always has an entry"
-        process = ProcessId(pid=child.pid, started=stat.started, boot=boot_id())
-        self._watched[run_id] = _Watched(process, os.pidfd_open(child.pid), child)
+        try:
+            step("start: watch", launch.stdout)
+            stat = _stat(child.pid)
+            if stat is None:
+                return None
+            process = ProcessId(pid=child.pid, started=stat.started, boot=boot_id())
+            self._watched[run_id] = _Watched(process, os.pidfd_open(child.pid), child)
+        except OSError:
+            # No descriptor left, say. It works all the same, and whoever calls it "not started" would start it twice.
+            return None
         return process
 
     def adopt(self, run_id: str, process: ProcessId) -> bool:
@@ -238,6 +263,10 @@ class Agents:
     def sweep(self, run_id: str) -> tuple[str, ...]:
         """End everything that carries the run's mark; return what it was."""
         return sweep(run_id)
+
+    def strays(self, mark: str, value: str) -> frozenset[str]:
+        """Return the ids of all runs whose processes carry this in their environment."""
+        return strays(mark, value)
 
     def sweep_task(self, folder: Path) -> tuple[str, ...]:
         """End everything that was started for the task that lies, or lay, in this folder; return what it was."""

@@ -82,10 +82,13 @@ def _serve(
     check_folder(layout, settings.trusted_group)
     owner.claim(layout, take_over=take_over)
     Store(layout).make()
+    Store(layout).tidy()
     check_moves(layout)
     if drain and find_claude(settings.claude) is None:
         raise RefusedError(f"the claude command ({settings.claude}) was not found, so nothing could ever be drained.")
     local = local_state(layout)
+    for folder in (local, local / "gate", local / "bin", local.parents[1]):
+        durable.remove_halves(folder)
     bell = Doorbell()
     watcher = Watcher(bell) if watch else None
     commands = _commands(local)
@@ -148,9 +151,15 @@ def _commands(local: Path) -> Commands:
     commands.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = commands.folder / "dropbox-runner"
     # Replaced in one step: agents that outlived the last daemon may be calling it right now.
-    durable.write(script, command_script().encode(), mode=0o700)
-    durable.write(commands.shell_setup, shell_setup_script(script, os.environ).encode())
+    _keep(script, command_script().encode(), mode=0o700)
+    _keep(commands.shell_setup, shell_setup_script(script, os.environ).encode(), mode=0o600)
     return commands
+
+
+def _keep(path: Path, data: bytes, mode: int) -> None:
+    # Not written anew for nothing: also on a full disk a daemon must come up, and see to the agents that still work.
+    if not path.exists() or durable.read(path) != data:
+        durable.write(path, data, mode)
 
 
 def _in_words(settings: Settings, *, watch: bool) -> str:

@@ -15,7 +15,7 @@ from dropbox_runner.core.durations import format_duration, time_of_day
 from dropbox_runner.daemon.lock import holder
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import GATE, Layout, local_state
-from dropbox_runner.folder.ledger import Ledger
+from dropbox_runner.folder.ledger import Ledger, LedgerError, Spent
 from dropbox_runner.views.overview import Overview, Said, gather, read_notice
 from dropbox_runner.views.terminal import show
 
@@ -49,7 +49,11 @@ def _overview(layout: Layout, now: datetime) -> Overview:
     local = local_state(layout)
     pid = holder(local / "lock")
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    spent = Ledger(local / "ledger.sqlite").spent(midnight.astimezone(UTC).isoformat(timespec="seconds"))
+    try:
+        spent = Ledger(local / "ledger.sqlite").spent(midnight.astimezone(UTC).isoformat(timespec="seconds"))
+    except LedgerError as error:
+        typer.echo(error, err=True)
+        spent = Spent()
     said = read_notice(local / "notice.json", now) if pid is not None else _without_daemon(local, now)
     return gather(layout, pid, said, spent)
 

@@ -110,6 +110,15 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Tidy:
+    """Remove temp files of ours whose writer has died."""
+
+    name: str
+    state: State
+    halves: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PutAside:
     """Move a task that cannot be understood to failed/, with the reason."""
 
@@ -147,6 +156,7 @@ Action = (
     | File
     | TakeAnswer
     | Cancel
+    | Tidy
     | PutAside
     | EndMoved
     | Abandon

@@ -101,7 +101,9 @@ def reply(record: Record, answer: str, closing: Next, fresh_session: str, at: st
         case Topic.DENIED:
             return _after_denial(record, asking, said, closing, at)
         case Topic.MONEY:
-            return record.but(next=_after_money(asking.planned, closing), budget_usd=_amount(said))
+            return record.but(next=_planned(asking.planned, closing, Why.MONEY), budget_usd=_amount(said))
+        case Topic.CUT_OFF if said == GO_ON:
+            return record.but(next=_planned(asking.planned, closing.but(passes_answer=False), Why.INTERRUPTED))
         case Topic.SESSION:
             return record.but(next=closing.but(why=Why.START), session_id=fresh_session, session_seen=False)
         case Topic.CUT_OFF | Topic.OUTAGE:
@@ -109,9 +111,10 @@ def reply(record: Record, answer: str, closing: Next, fresh_session: str, at: st
             return record.but(next=closing.but(why=why, passes_answer=said != GO_ON))
 
 
-def _after_money(planned: Next | None, closing: Next) -> Next:
+def _planned(planned: Next | None, closing: Next, why: Why) -> Next:
+    """Go on with the run that the question has kept waiting, if it has."""
     if planned is None:
-        return closing.but(why=Why.MONEY)
+        return closing.but(why=why)
     told = planned.round if planned.told is None else planned.told
     passes = planned.passes_answer and told is not None
     return closing.but(why=planned.why, detail=planned.detail, passes_answer=passes, told=told)

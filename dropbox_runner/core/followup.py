@@ -53,13 +53,15 @@ def conclude(
         throttled_since=(record.throttled_since or now) if verdict is Verdict.OVERLOADED else None,
         asking=None,
     )
+    if verdict in (Verdict.INTERRUPTED, Verdict.STOPPED):
+        record = record.with_what_was_not_told(ended)
     match verdict:
         case Verdict.ASKED:
             return record
         case Verdict.INTERRUPTED:
-            return _interrupted(record, judgement, patience)
+            return _interrupted(record, ended, judgement, patience)
         case Verdict.STOPPED:
-            return record.but(next=Next(why=Why.STOPPED))
+            return record.but(next=ended.untold or Next(why=Why.STOPPED))
         case Verdict.LIMITED:
             return record.but(next=Next(why=Why.LIMITED))
         case Verdict.ACCOUNT:
@@ -91,13 +93,13 @@ def pause(tries: int, seed: str) -> float:
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries, 16)) * (1 + jitter)
 
 
-def _interrupted(record: Record, judgement: Judgement, patience: Patience) -> Record:
+def _interrupted(record: Record, run: Run, judgement: Judgement, patience: Patience) -> Record:
     if judgement.session_missing and record.turns_seen:
         # The model has worked on it, and the conversation is gone: starting again from zero would do it twice.
         return record.but(asking=Asking(topic=Topic.SESSION))
     if record.cut_off > patience.max_cut_off:
-        return record.but(asking=Asking(topic=Topic.CUT_OFF))
-    return record.but(next=Next(why=Why.INTERRUPTED))
+        return record.but(asking=Asking(topic=Topic.CUT_OFF, planned=run.untold))
+    return record.but(next=run.untold or Next(why=Why.INTERRUPTED))
 
 
 def _overloaded(record: Record, run: Run, patience: Patience, now: float) -> Record:

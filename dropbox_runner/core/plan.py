@@ -6,7 +6,7 @@ to know is in the folders, and an action that was cut off half-way leaves someth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from dropbox_runner.core.actions import (
@@ -26,6 +26,7 @@ from dropbox_runner.core.actions import (
     Take,
     TakeAnswer,
     TakeEdit,
+    Tidy,
 )
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.durations import format_duration
@@ -69,7 +70,8 @@ class _Desk:
 
     def busy(self, name: str) -> bool:
         """Whether something happens to this task already: one step at a time, the next look sees where it then is."""
-        return any(getattr(action, "name", None) == name for action in self.actions)
+        # To tidy up may fail again and again; it is in nobody's way.
+        return any(getattr(one, "name", None) == name for one in self.actions if not isinstance(one, Tidy))
 
     def wait(self, name: str, wait: Wait) -> None:
         self.waiting.append(Waiting(name, wait))
@@ -80,20 +82,47 @@ class _Desk:
 def decide(look: Look, now: Now, limits: Limits) -> Plan:
     """Return what should happen now. Calling it again after everything has been done returns no actions."""
     desk = _Desk()
+    look = _without_twins(look, desk)
     for seen in look.tasks:
         _one_task(seen, now, limits, desk)
     known = {seen.record.open_run.id for seen in look.tasks if seen.record is not None and seen.record.open_run}
-    desk.actions.extend(Abandon(run_id) for run_id in sorted(look.watched - known))
+    if all(seen.record is not None or not seen.unreadable for seen in look.tasks):
+        # Whose run it is may stand in a record that cannot be read just now.
+        desk.actions.extend(Abandon(run_id) for run_id in sorted(look.watched - known))
     if not limits.stopping:
         _drops(look, desk)
         _starts(look, now, limits, desk)
     return Plan(tuple(desk.actions), tuple(desk.waiting), min(desk.wake_at, default=None))
 
 
+def _without_twins(look: Look, desk: _Desk) -> Look:
+    """Put aside all but one of several folders that hold the same task, and go on with the rest.
+
+    A power cut can leave a moved folder in its old place as well (seen on btrfs), and people copy folders. The one of
+    which most is known holds; it says what has been started.
+    """
+    known = [(seen, seen.record) for seen in look.tasks if seen.record is not None]
+    if len({record.id for _, record in known}) == len(known):
+        return look
+    best = {record.id: seen for seen, record in sorted(known, key=lambda one: _how_much(*one))}
+    twins = [(seen, best[record.id]) for seen, record in known if best[record.id] is not seen]
+    for seen, held in twins:
+        reason = f"this is a copy of {held.state}/{held.name}, which is gone on with"
+        desk.act(PutAside(seen.name, seen.state, reason))
+    put_aside = {(seen.state, seen.name) for seen, _ in twins}
+    return replace(look, tasks=tuple(seen for seen in look.tasks if (seen.state, seen.name) not in put_aside))
+
+
+def _how_much(seen: Seen, record: Record) -> tuple[int, int, bool, bool]:
+    return len(record.runs), len(record.history), seen.state is State.RUNNING, seen.name == record.name
+
+
 def _one_task(seen: Seen, now: Now, limits: Limits, desk: _Desk) -> None:
     if seen.unreadable:
         desk.wait(seen.name, Wait(seen.unreadable, notable=True))
         return
+    if seen.halves:
+        desk.act(Tidy(seen.name, seen.state, seen.halves))
     if seen.record is None and seen.state is State.PENDING and seen.bare:
         # The daemon died before it had written the record; the file is still in the inbox, or was taken back.
         desk.act(Forget(seen.name))
@@ -161,8 +190,11 @@ def _alive(seen: Seen, run: Run, now: Now, limits: Limits, desk: _Desk) -> None:
 def _blocked(seen: Seen, record: Record, desk: _Desk) -> None:
     if seen.cancel:
         desk.act(Cancel(seen.name, seen.state, _CANCELLED))
-    elif record.outcome is not None:
+    elif record.outcome is not None and not seen.asked:
         desk.act(File(seen.name, seen.state, home(record)))
+    elif record.outcome is not None:
+        # The answer has ended the task, and the daemon died before question and answer had got their number.
+        desk.act(TakeAnswer(seen.name, seen.answers))
     elif record.next is not None:
         # The answer was taken, and the daemon died before the task had moved.
         desk.act(TakeAnswer(seen.name, record.next.answers))

@@ -160,6 +160,19 @@ class Run(_Kept):
     seconds: float | None = None
     swept: tuple[str, ...] = ()
     """Processes that outlived the run and were stopped by us."""
+    planned: Next | None = None
+    """What it was started for, and with `late` and `edited` what it was to tell: if it was cut off before the model had
+    said a word, nobody may ever have read it, and the next run tells it again."""
+    late: tuple[str, ...] = ()
+    edited: bool = False
+
+    @property
+    def untold(self) -> Next | None:
+        """The run that must say it again; None when this one has been heard."""
+        if self.planned is None or self.messages:
+            return None
+        told = self.planned.round if self.planned.told is None else self.planned.told
+        return self.planned.but(round=None, answers=(), told=told)
 
     @property
     def open(self) -> bool:
@@ -289,6 +302,12 @@ class Record(_Kept):
         """Add a run, or put it in the place of the one with its number."""
         others = tuple(one for one in self.runs if one.number != run.number)
         return self.but(runs=(*others, run))
+
+    def with_what_was_not_told(self, run: Run) -> Self:
+        """Take back what a run was to tell, if nobody has read it."""
+        if run.untold is None:
+            return self
+        return self.but(late=(*run.late, *self.late), edited=self.edited or run.edited)
 
     def with_event(self, at: str, text: str) -> Self:
         """Add a line to the history."""

@@ -35,6 +35,8 @@ class Seen:
     """Whether the task's file is there: the move that brings it is the last step of taking it."""
     bare: bool = False
     """Whether there is nothing in it but our record."""
+    halves: tuple[str, ...] = ()
+    """Temp files of ours whose writer has died."""
     cancel: bool = False
     alive: bool = False
     """Whether the process of the open run exists."""

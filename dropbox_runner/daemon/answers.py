@@ -22,7 +22,7 @@ def take_answer(desk: Desk, action: TakeAnswer) -> None:
     """
     folder = desk.store.task(State.BLOCKED, action.name)
     record = folder.record()
-    if record.next is None:
+    if record.next is None and record.outcome is None:
         record = _answered(desk, folder, record, action.answers)
     if record.next is None:
         desk.finish(folder, record, _last_words(folder, record))
@@ -62,7 +62,12 @@ def cancel(desk: Desk, action: Cancel) -> None:
         desk.ledger.forget(folder.record().id)
     record = folder.record()
     outcome = Outcome(verdict=Verdict.CANCELLED, reason=action.reason, at=desk.now.stamp())
-    desk.finish(folder, record.but(outcome=outcome, next=None).with_event(desk.now.stamp(), "cancelled"), "")
-    moved = desk.move(folder.name, action.state, State.FAILED, f"cancelled: {action.reason}")
+    record = record.but(outcome=outcome, next=None).with_event(desk.now.stamp(), "cancelled")
+    why = f"cancelled: {action.reason}"
+    if action.state is State.PENDING:
+        moved = desk.finish_pending(folder, record, why)
+    else:
+        desk.finish(folder, record, "")
+        moved = desk.move(folder.name, action.state, State.FAILED, why)
     # Only now: removed before the move, a crash in between would forget that it was called off.
     moved.remove_cancel()

@@ -48,6 +48,21 @@ class Desk:
 
     def finish(self, folder: TaskFolder, record: Record, text: str) -> None:
         """Write everything that is to lie beside a task that has ended; the record, last, makes it so."""
+        self._explain(folder, record, text)
+        folder.write_record(record)
+
+    def finish_pending(self, folder: TaskFolder, record: Record, why: str, *, level: int = logging.INFO) -> TaskFolder:
+        """End a task in pending/: as `finish`, but its record comes after the move to failed/.
+
+        A task in pending/ whose record says that it has ended is one that a person hands back, and is run. Until the
+        move, a crash only means that it is ended once more, for the same reason.
+        """
+        self._explain(folder, record, "")
+        moved = self.move(folder.name, State.PENDING, State.FAILED, why, level=level)
+        moved.write_record(record)
+        return moved
+
+    def _explain(self, folder: TaskFolder, record: Record, text: str) -> None:
         outcome = record.outcome
         assert outcome is not None
         folder.write_text(RESULT, result_json(record, outcome, text))
@@ -55,15 +70,12 @@ class Desk:
             folder.write_text(RESULT_TEXT, result_markdown(record, outcome, text))
         if outcome.verdict is not Verdict.SUCCEEDED:
             folder.write_text(ERROR, error_markdown(record, outcome))
-        folder.write_record(record)
 
     def reject(self, folder: TaskFolder, record: Record, verdict: Verdict, reason: str) -> None:
         """End a task in pending/ that cannot be run."""
         outcome = Outcome(verdict=verdict, reason=reason, at=self.now.stamp())
         record = record.but(outcome=outcome, next=None).with_event(self.now.stamp(), f"{verdict}: {first_line(reason)}")
-        self.finish(folder, record, "")
-        why = first_line(reason)
-        self.move(folder.name, State.PENDING, State.FAILED, f"{verdict}: {why}", level=logging.WARNING)
+        self.finish_pending(folder, record, f"{verdict}: {first_line(reason)}", level=logging.WARNING)
 
 
 def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFile:
@@ -75,6 +87,8 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFil
     try:
         return admitted(name, durable.read(path, MAX_TASK), settings)
     except durable.UnreadableError as error:
+        if error.again:
+            raise
         raise RejectedError(name, (Problem(str(error), "drop a plain file that you own"),)) from error
 
 

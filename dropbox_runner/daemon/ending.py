@@ -22,7 +22,7 @@ from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.verdict import Evidence, Judgement, judge, never_began, served
 from dropbox_runner.daemon.desk import Desk, first_line, log, written_task
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import QUESTION, QUESTION_TEXT
+from dropbox_runner.folder.layout import LATE_ANSWER, QUESTION, QUESTION_TEXT
 from dropbox_runner.folder.store import TaskFolder
 
 
@@ -42,7 +42,7 @@ def end(desk: Desk, action: End) -> None:
     if swept:
         log.info("%s: run %d left processes behind, ended: %s", action.name, run.number, ", ".join(swept))
     ending = read_stream(folder.lines(run.number))
-    evidence = Evidence(ending, exit_code, folder.stderr_head(run.number), _claude_asked(folder), run.stop)
+    evidence = Evidence(ending, exit_code, folder.stderr_head(run.number), _claude_asked(folder, record), run.stop)
     measured = _measured(record, run, evidence, desk.now).but(exit_code=exit_code, swept=swept)
     record = record.but(session_seen=record.session_seen or ending.session_id is not None)
     found = denials(ending.denials, record.rules)
@@ -57,6 +57,9 @@ def end(desk: Desk, action: End) -> None:
         rules=tuple(one.rule for one in found if one.rule is not None),
     )
     _pass_on(desk, judgement, evidence)
+    last = record.last
+    assert last is not None
+    desk.ledger.note_run(record.name, last)
     if record.outcome is not None:
         desk.finish(folder, record, ending.text)
         folder.remove_cancel()
@@ -65,9 +68,6 @@ def end(desk: Desk, action: End) -> None:
     else:
         folder.write_record(record)
     desk.agents.forget(run.id)
-    last = record.last
-    assert last is not None
-    desk.ledger.note_run(record.name, last)
 
 
 def _with_what_was_denied(judgement: Judgement, found: tuple[Denial, ...]) -> Judgement:
@@ -76,13 +76,15 @@ def _with_what_was_denied(judgement: Judgement, found: tuple[Denial, ...]) -> Ju
     return replace(judgement, reason="claude was not allowed to " + "; ".join(one.words for one in found))
 
 
-def _claude_asked(folder: TaskFolder) -> bool:
+def _claude_asked(folder: TaskFolder, record: Record) -> bool:
     try:
         # One of our own lies there when the daemon died between writing it and writing down the verdict.
         return not is_by_runner(durable.read(folder.question))
     except FileNotFoundError:
-        return False
-    except (durable.UnreadableError, OSError):
+        return folder.unreadable_question(record.rounds + 1) is not None
+    except durable.UnreadableError as error:
+        if error.again:
+            raise
         return True
 
 
@@ -152,13 +154,20 @@ def _leave_question(desk: Desk, folder: TaskFolder, record: Record, found: tuple
         questions=questions,
         by_runner=record.asking is not None,
     )
-    # An answer that lies here already was written before anybody could have read this question.
-    late = folder.set_aside(folder.answers, "late-answer")
-    if late:
-        log.warning("%s: an answer that came too late for its question is kept as %s", folder.name, ", ".join(late))
+    record = _with_late_answers(folder, record)
     folder.write_text(QUESTION, to_json(asked))
     folder.write_text(QUESTION_TEXT, to_markdown(record.name, asked))
-    folder.write_record(record.but(late=(*record.late, *late)))
+    folder.write_record(record)
+
+
+def _with_late_answers(folder: TaskFolder, record: Record) -> Record:
+    """Set aside what lies here already: it was written before anybody could have read this question."""
+    kept = tuple(name for name in folder.late_answers if not any(name in run.late for run in record.runs))
+    late = folder.set_aside(folder.answers, LATE_ANSWER)
+    if late:
+        log.warning("%s: an answer that came too late for its question is kept as %s", folder.name, ", ".join(late))
+    # Not only these: a crash may have come between an earlier renaming and its being written down.
+    return record.but(late=tuple(dict.fromkeys((*record.late, *kept, *late))))
 
 
 def _own(desk: Desk, folder: TaskFolder, record: Record, asking: Asking, found: tuple[Denial, ...]) -> Question:
@@ -179,13 +188,17 @@ def _own(desk: Desk, folder: TaskFolder, record: Record, asking: Asking, found: 
 
 
 def _asked(folder: TaskFolder, record: Record) -> tuple[Question, ...]:
+    number = record.rounds + 1
     try:
         data = durable.read(folder.question)
-    except (durable.UnreadableError, OSError) as error:
-        folder.set_aside((QUESTION,), "unreadable-question")
+    except (durable.UnreadableError, FileNotFoundError) as error:
+        if isinstance(error, durable.UnreadableError) and error.again:
+            raise
+        # Its name says which round it belongs to: a crash right after this must not forget that there is a question.
+        folder.set_aside_question(number)
         return (Question(text=f"(claude left a question that cannot be read: {error})"),)
     questions, understood = parse_questions(data)
-    if not understood:
+    if not understood and data.strip():
         # It is shown as text, as far as it is text; the bytes themselves are kept.
-        durable.write(folder.path / f"question-{record.rounds + 1}.raw", data)
+        durable.write(folder.path / f"question-{number}.raw", data)
     return questions

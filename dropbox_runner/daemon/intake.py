@@ -6,7 +6,7 @@ import uuid
 from contextlib import suppress
 from datetime import datetime
 
-from dropbox_runner.core.actions import Admit, Forget, PutAside, Take, TakeEdit
+from dropbox_runner.core.actions import Admit, Forget, PutAside, Take, TakeEdit, Tidy
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.record import Next, Record, Why
@@ -35,7 +35,6 @@ def take(desk: Desk, action: Take) -> None:
         session_id=str(uuid.uuid4()),
     )
     folder = desk.store.take(action.file, record.with_event(desk.now.stamp(), f"taken from {action.file}"))
-    desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
     log.debug("%s: taken from %s", name, action.file)
     admit(desk, Admit(folder.name))
 
@@ -51,23 +50,28 @@ def take_edit(desk: Desk, action: TakeEdit) -> None:
         if record.parent is not None:
             under_parent(desk, record, file)
         usable = not desk.ledger.knows(dropped)
-    except (RejectedError, durable.UnreadableError):
+    except RejectedError:
+        usable = False
+    except durable.UnreadableError as error:
+        if error.again:
+            raise
         usable = False
     if not usable:
         # No task, or a copy that a sync tool brought back: the usual way, at whose end stands failed/ and a reason.
         take(desk, Take(action.file, folder_name(action.file), begun=False))
         return
-    desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
     if folder.task_file is not None and durable.read(folder.task_file) == durable.read(
         desk.store.layout.root / action.file
     ):
         desk.store.keep_edit(action.file, folder)
+        desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
         return
     # Before its first run there is nobody to be told; it is simply read again.
     changed = record.but(dropped=dropped, edited=True) if record.runs else record.but(dropped=dropped, next=None)
     if action.state is State.BLOCKED and record.next is None:
         changed = changed.but(next=Next(why=Why.EDITED, round=record.rounds + 1), rounds=record.rounds + 1)
     desk.store.take_edit(action.file, folder, changed.with_event(desk.now.stamp(), "edited"))
+    desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
     log.info("%s: %s (edited: %s)", folder.name, action.state, action.file)
 
 
@@ -84,11 +88,13 @@ def admit(desk: Desk, action: Admit) -> None:
     """Decide what the next run of a task in pending/ is for, or that it can have none."""
     folder = desk.store.task(State.PENDING, action.name)
     record = folder.record()
-    if record.outcome is None and not record.runs and desk.ledger.is_copy(record.dropped, record.id):
+    if record.outcome is None and not record.runs:
         # Only at its first admission: a person who hands it back means it.
-        reason = f"{record.dropped.file} is the very file that was taken before (name, content and time are the same)"
-        desk.reject(folder, record, Verdict.DUPLICATE, reason)
-        return
+        if desk.ledger.is_copy(record.dropped, record.id):
+            reason = f"{record.dropped.file} is the very file that was taken before (name, content, time are the same)"
+            desk.reject(folder, record, Verdict.DUPLICATE, reason)
+            return
+        desk.ledger.note_taken(record.dropped, record.id, desk.now.stamp())
     try:
         file = read_task(folder, record, desk.settings)
         record = under_parent(desk, record, file)
@@ -127,6 +133,13 @@ def _queued(record: Record, task: Task, answers: tuple[str, ...], *, asked: bool
 def _moment(text: str | None) -> float | None:
     # A time without a zone is meant as the clock on this machine's wall shows it.
     return datetime.fromisoformat(text).astimezone().timestamp() if text else None
+
+
+def tidy(desk: Desk, action: Tidy) -> None:
+    """Remove what a daemon, or an `ask`, that was killed has left half-written."""
+    folder = desk.store.task(action.state, action.name)
+    for name in action.halves:
+        durable.remove(folder.path / name)
 
 
 def put_aside(desk: Desk, action: PutAside) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dropbox_runner.agent.environment import INBOX
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import find_claude
 from dropbox_runner.core.answer import parse_answer
@@ -53,6 +54,7 @@ class Looker:
         self._lingering = lingering
         self._ground = ground
         self._scanner = Scanner(layout)
+        self._looked = False
 
     def look(self, now: Now) -> Look:
         """Return what there is now. OSError when the folders cannot be read, RefusedError when they are not ours."""
@@ -71,10 +73,17 @@ class Looker:
             drops,
             seen,
             self._paused(names, gate, now),
-            watched=self._agents.watched(),
+            watched=self._agents.watched() | self._strays(),
             probing=gate is not None and gate.probing,
             starts_left=self._spending.starts_left(now),
         )
+
+    def _strays(self) -> frozenset[str]:
+        """Return the runs of this inbox that have processes: at the first look only, later they are watched."""
+        if self._looked:
+            return frozenset()
+        self._looked = True
+        return self._agents.strays(INBOX, str(self._layout.root))
 
     def _path(self, found: Found) -> Path:
         return self._layout.task(found.state, found.name)
@@ -99,6 +108,7 @@ class Looker:
             unreadable=found.unreadable,
             has_task=found.task_file is not None,
             bare=is_bare(found.files),
+            halves=tuple(durable.halves(sorted(found.files))),
             cancel=found.cancel,
             alive=run is not None and self._is_alive(run),
             linger_until=self._linger_until(found, run, now) if run is not None else None,

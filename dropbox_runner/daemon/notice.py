@@ -36,10 +36,10 @@ class Notice:
         shown = json.dumps([rows, _row(held, now) if held else None])
         if shown == self._shown:
             return
-        self._shown = shown
         # Not durable on purpose: it describes this moment, and is written by every daemon anew.
         said = {"pid": os.getpid(), "at": now.stamp(), "held": _row(held, now) if held else None, "waiting": rows}
         durable.replace_soon(self._path, json.dumps(said, indent=1).encode())
+        self._shown = shown
 
     def _log(self, waiting: tuple[Waiting, ...]) -> None:
         present = {(one.name, one.wait.reason) for one in waiting if one.wait.notable}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from dropbox_runner.core import actions
+from dropbox_runner.core import actions, trace
 from dropbox_runner.core.actions import Action
 from dropbox_runner.daemon import answers, ending, intake, runs
 from dropbox_runner.daemon.desk import Desk
@@ -12,6 +12,7 @@ from dropbox_runner.daemon.desk import Desk
 
 def perform(action: Action, desk: Desk) -> None:
     """Do it. OSError or RunnerError when the system, or what lies there, does not let us."""
+    trace.action(type(action).__name__, name_of(action))
     match action:
         case actions.Take():
             intake.take(desk, action)
@@ -21,6 +22,8 @@ def perform(action: Action, desk: Desk) -> None:
             intake.forget(desk, action)
         case actions.Admit():
             intake.admit(desk, action)
+        case actions.Tidy():
+            intake.tidy(desk, action)
         case actions.PutAside():
             intake.put_aside(desk, action)
         case actions.Start():

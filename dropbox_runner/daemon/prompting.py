@@ -33,6 +33,9 @@ def prompt_for(folder: TaskFolder, record: Record, task: Task) -> str:
         # There is no session to go on with: everything has to be said (again), whatever the run is for.
         text = first_prompt(task.instructions, _files(task))
         text += f"\n{answer_prompt(joined_text(questions), answer)}" if answer else ""
+    elif planned.why is Why.START:
+        # The run that was to say it was cut off before the model had said a word: it may have, or may not.
+        text = continuation_prompt(Why.INTERRUPTED) + "\n" + first_prompt(task.instructions, _files(task))
     elif planned.why is Why.ANSWER:
         text = answer_prompt(joined_text(questions), answer)
     elif planned.why is Why.EDITED and questions:
@@ -79,6 +82,8 @@ def _unnumbered(file: Path) -> str:
 
 
 def _texts(folder: TaskFolder, names: tuple[str, ...]) -> tuple[str, ...]:
+    # A person may have taken one away meanwhile.
+    names = tuple(name for name in names if (folder.path / name).exists())
     return tuple(durable.read(folder.path / name).decode("utf-8", "replace") for name in names)
 
 

@@ -10,10 +10,10 @@ import uuid
 from pathlib import Path
 
 from dropbox_runner.agent.command import Granted, Session, command_line
-from dropbox_runner.agent.environment import MARK, TASK_DIR, agent_environment
+from dropbox_runner.agent.environment import INBOX, MARK, TASK_DIR, agent_environment
 from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import find_claude
-from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, Start, Stop
+from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, PutAside, Start, Stop
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.money import left_to_spend
@@ -25,6 +25,7 @@ from dropbox_runner.core.task import Task
 from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.daemon.ending import ask_for_money
 from dropbox_runner.daemon.handover import under_parent
+from dropbox_runner.daemon.intake import put_aside
 from dropbox_runner.daemon.prompting import prompt_for, question_text
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
@@ -49,21 +50,24 @@ def start(desk: Desk, action: Start) -> None:
     task = file.task
     left = left_to_spend(record, task)
     if left is not None and left <= 0:
+        # Move first: in pending/ it would look as if a person had moved it there with the question open. In blocked/
+        # without a question, but with a next run, it comes back here.
+        folder = desk.store.move(action.name, State.PENDING, State.BLOCKED)
         ask_for_money(desk, folder, record)
-        desk.move(action.name, State.PENDING, State.BLOCKED, f"asks: {question_text(folder)}")
+        log.info("%s: pending → blocked (asks: %s)", folder.name, question_text(folder))
         return
     # Move first: a crash in between leaves a task in running/ without an open run, which the next look puts back.
     folder = desk.store.move(action.name, State.PENDING, State.RUNNING)
     try:
         record = _launch(desk, folder, record, task)
     except (OSError, RunnerError):
-        desk.store.move(folder.name, State.RUNNING, State.PENDING)
+        if folder.record().open_run is None:
+            desk.store.move(folder.name, State.RUNNING, State.PENDING)
         raise
     run = record.last
     assert run is not None
-    log.info(
-        "%s: pending → running (run %d%s)", folder.name, run.number, f", {_WHY[run.why]}" if run.number > 1 else ""
-    )
+    why = _WHY["interrupted" if run.why is Why.START and run.resumed else run.why]
+    log.info("%s: pending → running (run %d%s)", folder.name, run.number, f", {why}" if run.number > 1 else "")
 
 
 _WHY = {
@@ -96,8 +100,7 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     run = _new_run(desk, record, planned, task)
     record = record.with_run(run).but(next=None, late=(), edited=False)
     launch = _what_to_start(desk, folder, record, run, task)
-    # Whole or not at all, and for nobody else to read.
-    durable.write(launch.stdin, prompt.encode("utf-8", "replace"))
+    folder.write_text(launch.stdin.name, prompt)
     # On disk before the process exists: whatever happens from here on, this session is never started a second time.
     folder.write_record(record.with_event(desk.now.stamp(), f"run {run.number} starting"))
     try:
@@ -107,7 +110,8 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
         raise RunnerError(f"claude could not be started: {error}") from error
     record = record.with_run(run.but(process=process))
     try:
-        folder.write_record(record)
+        if process is not None:
+            folder.write_record(record)
     except OSError as error:
         # It works, and must not be taken for something that was not started. The next look knows it by its mark.
         log.warning("%s: run %d was started, but that could not be written down: %s", folder.name, run.number, error)
@@ -129,6 +133,9 @@ def _new_run(desk: Desk, record: Record, planned: Next, task: Task) -> Run:
         steady=desk.now.steady,
         boot=desk.now.boot,
         timeout=task.timeout or desk.settings.timeout,
+        planned=planned,
+        late=record.late,
+        edited=record.edited,
     )
 
 
@@ -145,7 +152,7 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
         "DROPBOX_RUNNER_TASK_ID": record.id,
         TASK_DIR: str(folder.path),
         "DROPBOX_RUNNER_QUESTION_FILE": str(folder.path / QUESTION),
-        "DROPBOX_RUNNER_INBOX": str(desk.store.layout.root),
+        INBOX: str(desk.store.layout.root),
     }
     settings = desk.settings
     return Launch(
@@ -177,6 +184,9 @@ def adopt(desk: Desk, action: Adopt) -> None:
         # A daemon died between the start and writing down who it is, or could not write; the mark has told us.
         folder = desk.store.task(State.RUNNING, action.name)
         folder.write_record(folder.record().with_run(run.but(process=process)))
+    if run.stop is not None:
+        # It was told to end, perhaps: the order is written down before it is given.
+        desk.agents.send(process, signal.SIGTERM)
     log.info("%s: running (run %d goes on, adopted: pid %d)", action.name, run.number, process.pid)
 
 
@@ -223,9 +233,16 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
     desk.agents.forget(run.id)
     ending = read_stream(folder.lines(run.number))
     reason = f"its folder was moved to {action.state}/ while claude worked on it"
-    ended = run.but(verdict=Verdict.STOPPED, reason=reason, ended_at=desk.now.stamp(), swept=swept)
+    ended = run.but(
+        verdict=Verdict.STOPPED,
+        reason=reason,
+        ended_at=desk.now.stamp(),
+        swept=swept,
+        messages=ending.turns_seen,
+    )
     record = record.but(session_seen=record.session_seen or ending.session_id is not None).with_run(ended)
-    folder.write_record(record.with_event(desk.now.stamp(), reason))
+    record = record.with_what_was_not_told(ended).with_event(desk.now.stamp(), reason)
+    folder.write_record(record)
     log.info("%s: stopped run %d (%s)", action.name, run.number, reason)
 
 
@@ -240,6 +257,10 @@ def file(desk: Desk, action: File) -> None:
     """Move a task out of running/ as its record says."""
     folder = desk.store.task(action.state, action.name)
     level = logging.WARNING if action.target is State.FAILED else logging.INFO
+    if desk.store.holds(action.target, action.name, folder.record().id):
+        reason = f"this is a copy of {action.target}/{action.name}, which has ended"
+        put_aside(desk, PutAside(action.name, action.state, reason))
+        return
     desk.move(action.name, action.state, action.target, _why_moved(folder, folder.record()), level=level)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents, boot_id
+from dropbox_runner.core import trace
 from dropbox_runner.core.actions import Action
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import RefusedError, RunnerError
@@ -109,6 +110,7 @@ class Service:
         self._stops = 0
         self._leave = False
         self._reload = False
+        self._silent = False
         self.failed: list[str] = []
         """The tasks that went to failed/ since the start."""
 
@@ -173,13 +175,13 @@ class Service:
                 for run_id in self._agents.watched():
                     self._agents.sweep(run_id)
                 raise
-            # What was started by the very look during which we were told to stop is seen by the next one.
-            if self._stops and not planned.actions and not _running(look):
+            if planned.actions:
+                continue  # what was seen is no longer so: one of them may have started an agent
+            if self._stops and not _running(look):
                 break
-            if drain and not planned.actions and _drained(look):
+            if drain and _drained(look):
                 break
-            if not planned.actions:
-                self._bell.wait(self._pause(planned), self._agents.descriptors())
+            self._bell.wait(self._pause(planned), self._agents.descriptors())
         self._manager.stopping(0.0)
 
     def _blind(self, error: OSError) -> None:
@@ -198,6 +200,7 @@ class Service:
 
     def tick(self) -> tuple[Look, Plan]:
         """Look once and act on it. A plan without actions means: at rest."""
+        trace.action("Look")
         now = self._clock()
         if self._watcher is not None:
             self._arrivals.note(self._watcher.hints())
@@ -208,8 +211,7 @@ class Service:
         self._watch(look)
         limits = self._limits()
         planned = self._without_refused(decide(look, now, limits), now)
-        self._notice.publish(planned, look.paused, now)
-        self._show(look, planned, now)
+        self._tell(look, planned, now)
         if limits.stopping:
             self._manager.stopping(limits.stop_grace)
         self._manager.looked("; ".join(part for part in (headline(look), self._unread) if part))
@@ -220,6 +222,18 @@ class Service:
             self._try(action, desk)
             self._manager.acted()
         return look, planned
+
+    def _tell(self, look: Look, planned: Plan, now: Now) -> None:
+        """Let people know. A full disk, or a text that cannot be read, is no reason not to act."""
+        try:
+            self._notice.publish(planned, look.paused, now)
+            self._show(look, planned, now)
+        except (OSError, RunnerError) as error:
+            if not self._silent:
+                log.warning("what is going on cannot be written down: %s", error)
+            self._silent = True
+        else:
+            self._silent = False
 
     def _watch(self, look: Look) -> None:
         if self._watcher is None:
@@ -255,9 +269,10 @@ class Service:
 
     def _without_refused(self, planned: Plan, now: Now) -> Plan:
         keys = {key_of(one) for one in planned.actions}
-        # What is no longer to be done is not waited for: its task was moved, deleted, or went another way.
-        self._refused = {key: one for key, one in self._refused.items() if key in keys}
-        later = {key: one for key, one in self._refused.items() if now.steady < one.again_at}
+        # What is no longer to be done is not waited for: its task was moved, deleted, or went another way. But two
+        # actions that undo each other, and both fail, must not chase each other: until then it is remembered.
+        self._refused = {key: one for key, one in self._refused.items() if key in keys or now.steady < one.again_at}
+        later = {key: one for key, one in self._refused.items() if key in keys and now.steady < one.again_at}
         actions_now = tuple(one for one in planned.actions if key_of(one) not in later)
         waits = tuple(Waiting(one.name, Wait(f"{one.reason}; trying again", one.again_at)) for one in later.values())
         return replace(planned, actions=actions_now, waiting=planned.waiting + waits)

@@ -8,7 +8,7 @@ from typing import Final
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import Wait
-from dropbox_runner.folder.ledger import Ledger
+from dropbox_runner.folder.ledger import Ledger, LedgerError
 
 _HOUR: Final = 3600.0
 
@@ -22,12 +22,18 @@ class Spending:
 
     def wait(self, now: Now) -> Wait | None:
         """Say until when nothing may be started, if so much has been spent or started already."""
-        return self._budget(now) or self._starts(now)
+        try:
+            return self._budget(now) or self._starts(now)
+        except LedgerError as error:
+            return Wait(f"nobody knows what has been spent: {error}", notable=True)
 
     def starts_left(self, now: Now) -> int | None:
         """Return how many runs may be started just now; None: no limit."""
         most = self._settings.max_starts_per_hour
-        return None if most is None else max(0, most - len(self._started(now)))
+        try:
+            return None if most is None else max(0, most - len(self._started(now)))
+        except LedgerError:
+            return 0
 
     def _budget(self, now: Now) -> Wait | None:
         budget = self._settings.daily_budget_usd

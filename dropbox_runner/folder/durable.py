@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
+import re
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.trace import step
 from dropbox_runner.folder.trust import distrust
 
 _HALF: Final = ".tmp"
+_HALF_OF: Final = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
 MAX_READ: Final = 16 * 1024 * 1024
 """Bytes; more than this is never a text that somebody wrote."""
 
@@ -25,26 +30,71 @@ MAX_READ: Final = 16 * 1024 * 1024
 class UnreadableError(RunnerError):
     """Something under a name that we want to read is not a plain, readable, reasonably small file."""
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(self, message: str, *, passing: bool = False, again: bool = False) -> None:
         super().__init__(message)
         self.passing = passing
         """Whether the system refused it (no permission, a bad disk): the file itself may be as it must be."""
+        self.again = again
+        """Whether the same may go well the next time; not for want of permission, then nothing will change."""
 
 
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put a whole file in place, or leave what was there. Replaces a file of ours; never use it on a person's."""
+    """Put a whole file in place, or leave what was there. Replaces a file of ours; never use it on a person's.
+
+    After an error it may be done all over again: what was written is thrown away, because the second fsync of a file
+    whose first one failed says that all is well when nothing is (the kernel forgets what it could not write).
+    """
+    _put(path, data, mode, durably=True)
+    step("write: sync folder", path)
+    sync_directory(path.parent)
+    step("write: done", path)
+
+
+def replace_soon(path: Path, data: bytes) -> None:
+    """Put a whole file in place without waiting for the disk: for what only describes this moment."""
+    _put(path, data, 0o600, durably=False)
+
+
+def _put(path: Path, data: bytes, mode: int, *, durably: bool) -> None:
     temp = path.with_name(f".{path.name}.{os.getpid()}{_HALF}")
     # Made, never found: a left-over of a crash with this name is somebody else's half, so it goes first.
     with contextlib.suppress(FileNotFoundError):
         temp.unlink()
     try:
-        _write_new(temp, data, mode)
+        step("write: create", path)
+        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            step("write: fill", path)
+            _write_all(file, data)
+            if durably:
+                step("write: sync", path)
+                os.fsync(descriptor)
+        step("write: rename", path)
         temp.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temp.unlink()
         raise
-    sync_directory(path.parent)
+
+
+def _write_all(file: io.RawIOBase, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def halves(names: Iterable[str]) -> Iterator[str]:
+    """Return those of these names that are temp files of ours whose writer has died."""
+    for name in names:
+        writer = _HALF_OF.fullmatch(name)
+        if writer is not None and not Path("/proc", writer["pid"]).exists():
+            yield name
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove the temp files of ours in a folder whose writer has died."""
+    for name in halves(path.name for path in folder.glob(".*")):
+        remove(folder / name)
 
 
 def is_half_of(name: str, whole: str) -> bool:
@@ -52,49 +102,48 @@ def is_half_of(name: str, whole: str) -> bool:
     return name.startswith(f".{whole}.") and name.endswith(_HALF)
 
 
-def replace_soon(path: Path, data: bytes) -> None:
-    """Put a whole file in place without waiting for the disk: for what only describes this moment."""
-    temp = path.with_name(f".{path.name}.{os.getpid()}{_HALF}")
-    with contextlib.suppress(FileNotFoundError):
-        temp.unlink()
-    with open(temp, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(data)
-    temp.replace(path)
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def move(source: Path, target: Path) -> None:
     """Move a file or a folder to a name that is free. FileExistsError when it is not: nothing is ever replaced."""
     if os.path.lexists(target):
         # rename(2) replaces an existing file, or an empty folder, without a word.
         raise FileExistsError(f"{target} is there already")
+    step("move: rename", source)
     source.rename(target)
+    step("move: sync target", target)
     sync_directory(target.parent)
     if source.parent != target.parent:
+        step("move: sync source", target)
         sync_directory(source.parent)
+    step("move: done", target)
 
 
 def make_directory(path: Path) -> None:
     """Make a folder that only we can read, unless it is there, durably."""
-    try:
+    with contextlib.suppress(FileExistsError):
+        step("folder: make", path)
         path.mkdir(mode=0o700)
-    except FileExistsError:
-        return
+    # Also of one that is there: whoever made it may have died, or been refused, before this.
+    step("folder: sync", path)
     sync_directory(path.parent)
+    step("folder: done", path)
 
 
 def remove(path: Path) -> None:
     """Remove a file of ours, if it is there."""
+    step("remove: unlink", path)
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
+        step("remove: sync", path)
         sync_directory(path.parent)
+        step("remove: done", path)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove an empty folder of ours."""
+    step("folder: remove", path)
+    path.rmdir()
+    step("folder: removed", path)
+    sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
@@ -121,7 +170,8 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
     except OSError as error:
         link = error.errno == errno.ELOOP
         reason = "it is a symbolic link" if link else (error.strerror or str(error))
-        raise UnreadableError(f"{path.name} cannot be read: {reason}", passing=not link) from error
+        again = not link and not isinstance(error, PermissionError)
+        raise UnreadableError(f"{path.name} cannot be read: {reason}", passing=not link, again=again) from error
     seen = os.fstat(descriptor)
     wrong = "is not a plain file" if not stat.S_ISREG(seen.st_mode) else ""
     why = distrust(seen, path.parent.stat()) if not wrong else None

@@ -13,6 +13,7 @@ TASK_FILES = ("task.yaml", "task.yml", "task.md", "task.markdown", "task.txt")
 RECORD = "record.json"
 QUESTION = "question.json"
 QUESTION_TEXT = "question.md"
+LATE_ANSWER = "late-answer"
 CANCEL_NAMES = ("cancel", "cancel.txt", "cancel.md")
 """Phones and some editors do not make files without an ending."""
 ERROR = "error.md"

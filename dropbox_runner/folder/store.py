@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dropbox_runner.core.answer import ANSWER_NAMES
+from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.names import numbered, readable
 from dropbox_runner.core.record import Dropped, Next, Record, read_record
 from dropbox_runner.core.states import State
@@ -23,6 +24,7 @@ from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import (
     CANCEL_NAMES,
     ERROR,
+    LATE_ANSWER,
     QUESTION,
     QUESTION_TEXT,
     RECORD,
@@ -131,6 +133,21 @@ class TaskFolder:
             moved.append(target.name)
         return tuple(moved)
 
+    @property
+    def late_answers(self) -> tuple[str, ...]:
+        """The answers that came too late, and have been set aside."""
+        return tuple(sorted(path.name for path in self.path.glob(f"{LATE_ANSWER}-*")))
+
+    def set_aside_question(self, number: int) -> None:
+        """Put what claude left as its question out of the way, if it is still there."""
+        if os.path.lexists(self.question):
+            durable.move(self.question, self._free(_unreadable(number), ".json"))
+
+    def unreadable_question(self, number: int) -> Path | None:
+        """Return what claude left as this question and nobody could read, if that is so."""
+        path = self.path / f"{_unreadable(number)}.json"
+        return path if os.path.lexists(path) else None
+
     def keep_task_file(self) -> None:
         """Number the task's file, to make room for a newer one."""
         if self.task_file is not None:
@@ -191,7 +208,9 @@ class Store:
         mtime = path.lstat().st_mtime_ns
         try:
             digest = hashlib.sha256(durable.read(path, MAX_TASK)).hexdigest()
-        except durable.UnreadableError:
+        except durable.UnreadableError as error:
+            if error.again:
+                raise
             digest = ""
         return Dropped(file=readable(file), sha256=digest, mtime_ns=mtime)
 
@@ -203,7 +222,13 @@ class Store:
         """
         folder = self.task(State.PENDING, record.name)
         durable.make_directory(folder.path)
-        folder.write_record(record)
+        try:
+            folder.write_record(record)
+        except OSError:
+            # Left empty it would keep the name from the next try. After a crash, the next look forgets it.
+            with suppress(OSError):
+                folder.path.rmdir()
+            raise
         durable.move(self.layout.root / file, folder.path / _task_name(file))
         return folder
 
@@ -229,7 +254,18 @@ class Store:
             raise OSError(errno.ENOTEMPTY, "the folder is not empty", str(folder.path))
         for path in paths:
             durable.remove(path)
-        folder.path.rmdir()
+        durable.remove_directory(folder.path)
+
+    def holds(self, state: State, name: str, task_id: str) -> bool:
+        """Say whether this very task lies in a state as well: half of a move that a power cut has undone."""
+        with suppress(OSError, RunnerError):
+            return self.task(state, name).record().id == task_id
+        return False
+
+    def tidy(self) -> None:
+        """Remove what a daemon that was killed has left half-written; in the tasks' folders, each look sees it."""
+        for folder in (self.layout.root, self.layout.hidden):
+            durable.remove_halves(folder)
 
     def move(self, name: str, source: State, target: State) -> TaskFolder:
         """Move a task to another state; under another name if somebody has put a folder of this name there."""
@@ -238,6 +274,10 @@ class Store:
             wanted = self.task(target, self.free_name(name))
         durable.move(self.layout.task(source, name), wanted.path)
         return wanted
+
+
+def _unreadable(number: int) -> str:
+    return f"unreadable-question-{number}"
 
 
 def is_bare(names: Iterable[str]) -> bool:

@@ -45,6 +45,12 @@ def run_id() -> Iterator[str]:
                 process.kill()
 
 
+def begin(agents: Agents, run_id: str, launch: Launch) -> ProcessId:
+    process = agents.start(run_id, launch)
+    assert process is not None
+    return process
+
+
 def launch(folder: Path, run_id: str, script: str) -> Launch:
     prompt = folder / "prompt"
     prompt.write_text("the prompt\n")
@@ -109,7 +115,7 @@ def test_what_an_earlier_try_wrote_is_never_overwritten(tmp_path: Path, run_id: 
 
 def test_it_leads_a_session_of_its_own_so_that_a_ctrl_c_for_us_does_not_reach_it(tmp_path: Path, run_id: str) -> None:
     agents = Agents()
-    process = agents.start(run_id, launch(tmp_path, run_id, "exec sleep 60"))
+    process = begin(agents, run_id, launch(tmp_path, run_id, "exec sleep 60"))
     assert os.getsid(process.pid) == process.pid != os.getsid(0)
     assert send(process, signal.SIGTERM)
     wait_readable(agents)
@@ -199,7 +205,7 @@ def test_a_process_with_a_nasty_name_is_known_too(tmp_path: Path) -> None:
 
 def test_an_adopted_run_wakes_us_when_it_ends_and_its_exit_code_is_unknown(tmp_path: Path, run_id: str) -> None:
     first = Agents()
-    process = first.start(run_id, launch(tmp_path, run_id, "exec sleep 60"))
+    process = begin(first, run_id, launch(tmp_path, run_id, "exec sleep 60"))
     second = Agents()
     assert second.adopt(run_id, process)
     assert second.watches(run_id)
@@ -213,7 +219,7 @@ def test_an_adopted_run_wakes_us_when_it_ends_and_its_exit_code_is_unknown(tmp_p
 
 def test_one_that_is_gone_is_not_adopted(tmp_path: Path, run_id: str) -> None:
     first = Agents()
-    process = first.start(run_id, launch(tmp_path, run_id, "exit 0"))
+    process = begin(first, run_id, launch(tmp_path, run_id, "exit 0"))
     wait_readable(first)
     first.exit_code(run_id)
     first.forget(run_id)
@@ -229,7 +235,7 @@ def test_the_leader_is_found_by_its_mark_and_its_shell_commands_are_not_taken_fo
     tmp_path: Path, run_id: str
 ) -> None:
     agents = Agents()
-    process = agents.start(run_id, launch(tmp_path, run_id, "setsid --wait sleep 60 & setsid sleep 61 & wait"))
+    process = begin(agents, run_id, launch(tmp_path, run_id, "setsid --wait sleep 60 & setsid sleep 61 & wait"))
     wait_until(lambda: len(marked(run_id)) >= 3, "its children never came up")
     assert leader(run_id) == process
     assert leader("no such run") is None
@@ -256,7 +262,7 @@ def test_everything_that_carries_the_mark_is_swept_and_nothing_else(
     (tmp_path / "stubborn.py").write_text(_STUBBORN)
     agents = Agents()
     script = f"(setsid sleep 60 &); (nohup sleep 61 >/dev/null 2>&1 &); {sys.executable} -I stubborn.py {up}; exit 0"
-    process = agents.start(run_id, launch(tmp_path, run_id, script))
+    process = begin(agents, run_id, launch(tmp_path, run_id, script))
     other = subprocess.Popen(["/bin/sleep", "60"], env={MARK: f"{run_id}x"})
     wait_until(up.exists, "the stubborn one never came up")
     wait_readable(agents)

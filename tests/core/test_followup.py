@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dropbox_runner.core.asking import GIVE_UP, GO_ON, cut_off
+from dropbox_runner.core.asking import GIVE_UP, GO_ON, cut_off, reply
 from dropbox_runner.core.followup import Patience, conclude
 from dropbox_runner.core.plan import home
-from dropbox_runner.core.record import Dropped, Record, Run, Why
+from dropbox_runner.core.record import Dropped, Next, Record, Run, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.verdict import Judgement
 
@@ -130,3 +130,34 @@ def test_the_history_has_one_safe_line_for_it() -> None:
     assert [one.text for one in ended.history] == ["run 1 failed: first"]
     assert ended.last is not None
     assert ended.last.reason == "first\nsecond \x1b[2J", "the record itself keeps all of it"
+
+
+def cut_off_with(verdict: Verdict, **more: object) -> Record:
+    answered = Next(why=Why.ANSWER, round=2, answers=("answer.md",))
+    told = run(1, planned=answered, late=("late-answer-1.md",), edited=True, **more)
+    return after(verdict, record(runs=(told,)))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.INTERRUPTED, Verdict.STOPPED])
+def test_what_was_to_be_told_is_told_again_when_the_model_had_not_said_a_word(verdict: Verdict) -> None:
+    ended = cut_off_with(verdict)
+    assert ended.next == Next(why=Why.ANSWER, round=None, answers=(), told=2)
+    assert ended.late == ("late-answer-1.md",)
+    assert ended.edited
+
+
+@pytest.mark.parametrize(("verdict", "why"), [(Verdict.INTERRUPTED, Why.INTERRUPTED), (Verdict.STOPPED, Why.STOPPED)])
+def test_what_the_model_has_heard_is_not_told_again(verdict: Verdict, why: Why) -> None:
+    ended = cut_off_with(verdict, messages=1)
+    assert ended.next == Next(why=why)
+    assert (ended.late, ended.edited) == ((), False)
+
+
+def test_it_is_told_again_also_after_the_question_how_to_go_on() -> None:
+    told = run(1, planned=Next(why=Why.ANSWER, round=2, answers=("answer.md",)))
+    asking = after(Verdict.INTERRUPTED, record(runs=(told,), cut_off=3))
+    assert asking.asking is not None
+    answered = reply(asking, GO_ON, Next(why=Why.ANSWER, round=3, answers=("answer.md",)), "-", AT)
+    assert answered.next is not None
+    assert (answered.next.why, answered.next.round, answered.next.told) == (Why.ANSWER, 3, 2)
+    assert answered.next.passes_answer

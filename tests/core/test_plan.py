@@ -27,6 +27,7 @@ from dropbox_runner.core.actions import (
     Take,
     TakeAnswer,
     TakeEdit,
+    Tidy,
 )
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.plan import Plan, decide, home
@@ -98,6 +99,10 @@ class Row:
 
 
 ROWS = {
+    "blocked, ended by its answer, not yet filed: question and answer are filed first": Row(
+        seen(BLOCKED, rec(runs=(ENDED,), outcome=BROKEN), asked=True, answers=("answer.md",)),
+        [TakeAnswer("x", ("answer.md",))],
+    ),
     # pending
     "pending, queued: started": Row(seen(PENDING, rec(next=START)), [Start("x")]),
     "pending, queued again after an answer: started": Row(seen(PENDING, rec(next=GO_ON, runs=(ENDED,))), [Start("x")]),
@@ -326,6 +331,35 @@ def test_only_success_leads_to_done(record: Record, target: State) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- drops
+
+
+def test_a_run_is_not_taken_for_a_stray_while_a_record_cannot_be_read() -> None:
+    look = Look(tasks=(seen(RUNNING, None, unreadable="it cannot be read: EIO"),), watched=frozenset({"run-1"}))
+    assert decide(look, NOW, Limits()).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("held", "twin"),
+    [
+        (seen(RUNNING, rec(next=START)), seen(PENDING, rec(next=START))),
+        (seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True), seen(PENDING, rec(next=START))),
+        (seen(PENDING, rec(next=GO_ON, runs=(ENDED,))), seen(RUNNING, rec(runs=()))),
+        (seen(PENDING, rec(next=START)), replace(seen(PENDING, rec(next=START)), name="x-copy")),
+    ],
+    ids=["half a move", "and it has been started since", "it went on in pending", "copied by hand"],
+)
+def test_of_two_folders_with_one_task_the_one_that_knows_more_goes_on(held: Seen, twin: Seen) -> None:
+    for tasks in ((held, twin), (twin, held)):
+        put_aside, *others = plan_for(*tasks).actions
+        reason = f"this is a copy of {held.state}/{held.name}, which is gone on with"
+        assert put_aside == PutAside(twin.name, twin.state, reason)
+        # One step at a time: a start waits until the other one is out of the way.
+        assert others == [one for one in plan_for(held).actions if not isinstance(one, Start) or held.name != twin.name]
+
+
+def test_half_written_files_are_tidied_up_and_hold_nothing_up() -> None:
+    task = seen(PENDING, rec(next=START), halves=(".record.json.1.tmp",))
+    assert plan_for(task).actions == (Tidy("x", PENDING, (".record.json.1.tmp",)), Start("x"))
 
 
 def test_a_finished_drop_is_taken() -> None:

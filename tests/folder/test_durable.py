@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import socket
 import stat
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,31 @@ def test_writing_where_a_link_lies_replaces_the_link(tmp_path: Path) -> None:
     durable.write(tmp_path / "question.json", b"ours")
     assert victim.read_bytes() == b"precious"
     assert not (tmp_path / "question.json").is_symlink()
+
+
+def test_what_dead_writers_have_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = {"record.json", ".hidden", ".draft.tmp", f".record.json.{os.getpid()}.tmp", ".record.json.x.tmp"}
+    for name in (*kept, ".record.json.999999999.tmp", ".STATUS.md.999999998.tmp"):
+        (tmp_path / name).touch()
+    durable.remove_halves(tmp_path)
+    assert names(tmp_path) == kept
+
+
+@pytest.mark.parametrize("put", [durable.write, durable.replace_soon])
+def test_on_a_full_disk_nothing_half_is_left(tmp_path: Path, put: Callable[[Path, bytes], None]) -> None:
+    target = tmp_path / "STATUS.md"
+    put(target, b"before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            put(target, b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, heard)
+    assert names(tmp_path) == {"STATUS.md"}
+    assert target.read_bytes() == b"before"
 
 
 # ---------------------------------------------------------------------------------------------- move

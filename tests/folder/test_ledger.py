@@ -8,7 +8,7 @@ import pytest
 
 from dropbox_runner.core.record import Dropped, Run, Why
 from dropbox_runner.core.states import Verdict
-from dropbox_runner.folder.ledger import Ledger, Spent
+from dropbox_runner.folder.ledger import Ledger, LedgerError, Spent
 
 FILE = Dropped(file="x.yaml", sha256="abc", mtime_ns=1_700_000_000_123_456_789)
 AT = "2026-01-02T12:00:00+00:00"
@@ -83,3 +83,21 @@ def test_two_programs_may_use_it_at_once(path: Path) -> None:
     for number in range(20):
         (first if number % 2 else second).note_run("x", run(str(number), AT, 1.0))
     assert first.spent(AT) == second.spent(AT) == Spent(20.0, 20.0, 0)
+
+
+def test_a_ledger_that_cannot_be_written_loses_what_was_to_be_noted_and_says_so(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.mkdir(parents=True)
+    ledger = Ledger(path)
+    ledger.note_taken(FILE, "first", AT)
+    ledger.note_run("x", run("a", AT, 1.0))
+    assert "cannot be used" in caplog.text
+    assert "what was to be noted there is lost" in caplog.text
+
+
+def test_a_ledger_that_cannot_be_read_is_no_answer_and_stays_where_it_is(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(LedgerError, match="cannot be used"):
+        Ledger(path).is_copy(FILE, "second")
+    assert path.is_dir()
