@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from corpus import CORPUS, Case, cases
+from corpus_cases import CORPUS, Case, cases
 
 from dropbox_runner.cli.validate import validate
 from dropbox_runner.core.errors import Problem, RejectedError

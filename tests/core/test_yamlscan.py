@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dropbox_runner.core.errors import MOST_PROBLEMS, RejectedError
@@ -30,6 +30,7 @@ _lines = st.lists(st.sampled_from(["", " ", "  ", "   ", "  x", "   x", "  x y "
 _headers = st.sampled_from(["|", ">", "|-", ">-", "|+", ">+", "|1", ">2-", "|2+", "| # x", ">1"])
 
 
+@settings(deadline=None)  # a machine with other work to do
 @given(_headers, _lines, st.sampled_from(["", "\n"]), st.sampled_from(["", "  "]))
 @example("|+", ["", "  a", "", ""], "\n", "  ")
 @example(">", ["  a", "  b", "", "  c", "   d", "  e"], "\n", "")

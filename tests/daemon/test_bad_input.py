@@ -149,6 +149,9 @@ def test_odd_names_are_taken_and_fake_no_log_lines(world: World, daemon: Daemon)
         "%s %d.yaml",
         "'q\" $(id).yaml",
         "ü — 日本.yaml",
+        "\u202egpj.yaml",
+        f"{'x' * 250}.yaml",
+        *("fix it.yaml", "fix-it.yaml", "fix-it.md"),
     ]
     for name in odd:
         world.move_in(name, "instructions: odd\n")
@@ -157,8 +160,9 @@ def test_odd_names_are_taken_and_fake_no_log_lines(world: World, daemon: Daemon)
     os.rename(outside, os.fsencode(world.root) + b"/\xff\xfe.yaml")  # noqa: PTH104 - bytes
     wait_until(lambda: len(list((world.root / "done").iterdir())) == len(odd) + 1, lambda: world.story("rf"))
     names = {path.name for path in (world.root / "done").iterdir()}
-    assert names == {"a-12-00-00-fake-done", "esc-2J", "rf", "s-d", "q-id", "ü-日本", "task"}
-    assert "\x1b" not in daemon.log
+    alike = {"fix-it", "fix-it-2", "fix-it-3"}
+    assert names == {"a-12-00-00-fake-done", "esc-2J", "rf", "s-d", "q-id", "ü-日本", "gpj", "x" * 100, "task"} | alike
+    assert not {"\x1b", "\u202e"} & set(daemon.log)
     assert not [line for line in daemon.log.splitlines() if line.startswith("12:00:00 fake")]
 
 
