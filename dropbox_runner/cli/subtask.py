@@ -27,8 +27,8 @@ _INHERITED = (
 )
 """What a sub-task takes over. The daemon holds it to its parent's limits, and gives it a share of the budget."""
 _NAME_WORDS = 5
-_PATIENCE = 5.0
-"""Seconds that the daemon gets to say no. Usually it has looked within a fraction of one."""
+_PATIENCE = 20.0
+"""Seconds that the daemon gets to say no. It has looked within a fraction of one, unless the machine is very busy."""
 
 
 def subtask(

@@ -116,7 +116,7 @@ def test_a_flood_is_refused_in_no_time_in_few_words_and_without_much_memory(floo
     assert len(str(caught.value)) < 10_000
 
 
-@pytest.mark.parametrize("flood", ["an empty block", "blank lines", "a list", "blocks"])
+@pytest.mark.parametrize("flood", ["an empty block", "one field over and over"])
 def test_a_flood_takes_no_memory(flood: str) -> None:
     data = FLOODS[flood].encode()
     tracemalloc.start()
