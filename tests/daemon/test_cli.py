@@ -445,13 +445,11 @@ def test_asking_for_the_status_never_keeps_a_daemon_from_starting(world: World) 
         os.waitpid(child, 0)
 
 
-@pytest.mark.parametrize(
-    "name", [b"\xff.yaml", b"a\nb: fine.yaml", b"\x1b[2J.yaml", "\u202eabc.yaml".encode(), b"-x.yaml"]
-)
+@pytest.mark.parametrize("name", [b"\xff.yaml", b"a\nb: fine.yaml", "\x1b[2J\u202eabc.yaml".encode()])
 def test_names_of_any_kind_are_shown_without_harm(world: World, name: bytes) -> None:
     folder = world.base / "odd"
     folder.mkdir()
-    for text in (b"instructions: x\n", b"instruction: x\n", None):
+    for text in (b"instruction: x\n", None):
         path = os.fsencode(folder) + b"/" + name
         if text is None:
             os.remove(path)  # noqa: PTH107 - bytes

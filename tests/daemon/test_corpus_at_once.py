@@ -17,7 +17,7 @@ MUCH = 60 << 20
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_whatever_falls_into_the_inbox_the_good_tasks_finish_and_the_rest_lies_in_failed(world: World) -> None:
     world.settings(allowed_working_dirs="[~]")
     world.play([{"say": "All done."}])

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import Step, World
+from harness import Step, World, wait_until
+
+
+def wait_for(world: World, name: str, *states: str) -> Path:
+    """As in the harness, but patiently: such a story starts a dozen programs, one after the other."""
+    wait_until(lambda: world.where(name) in states, lambda: world.story(name), 60.0)
+    return world.path(name)
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +23,7 @@ def hands_over(*texts: str) -> list[Step]:
 
 
 def task_of(world: World, name: str) -> dict[str, Any]:
-    _, front, text = (world.wait_for(name, "done") / "task.md").read_text().split("---\n", 2)
+    _, front, text = (wait_for(world, name, "done") / "task.md").read_text().split("---\n", 2)
     fields: dict[str, Any] = yaml.safe_load(front)
     return fields | {"instructions": text}
 
@@ -32,7 +38,7 @@ def test_what_is_handed_over_runs_after_the_task_that_did_it_has_gone_and_costs_
     world.start()  # one at a time
     limits = "model: haiku\nmax_budget_usd: 0.5\ntimeout: 90s\nretries: 0\n"
     begin(world, "big", *hands_over("Write the tests."), task=limits)
-    world.wait_for("big", "done")
+    wait_for(world, "big", "done")
     sub = task_of(world, "big-write-the-tests")
     assert sub["instructions"].strip() == "Write the tests."
     assert sub["description"] == "handed over by big"
@@ -63,7 +69,7 @@ def test_it_works_where_the_task_that_handed_it_over_works(shared: World, tmp_pa
 
 def test_without_words_it_hands_nothing_over(shared: World) -> None:
     begin(shared, "silent", {"bash": "dropbox-runner subtask ''; echo \"exit $?\""}, {"say": "Tried."})
-    done = shared.wait_for("silent", "done")
+    done = wait_for(shared, "silent", "done")
     assert "exit 2" in (done / "run-1.jsonl").read_text()
     assert shared.where("silent-") is None
 
@@ -83,12 +89,12 @@ def tries(*commands: str) -> list[Step]:
 
 
 def log_of(world: World, name: str) -> str:
-    return (world.wait_for(name, "done") / "run-1.jsonl").read_text()
+    return (wait_for(world, name, "done") / "run-1.jsonl").read_text()
 
 
 def test_a_sub_task_knows_its_parent_and_the_parent_its_sub_tasks(shared: World) -> None:
     begin(shared, "family", *hands_over("Paint the fence."))
-    shared.wait_for("family-paint-the-fence", "done")
+    wait_for(shared, "family-paint-the-fence", "done")
     assert shared.record("family-paint-the-fence")["parent"] == "family"
     assert shared.record("family-paint-the-fence")["depth"] == 1
     assert [one["name"] for one in shared.record("family")["subtasks"]] == ["family-paint-the-fence"]
@@ -101,13 +107,13 @@ def test_each_sub_task_gets_a_share_of_the_budget_and_the_parent_keeps_what_is_l
     turns = [*hands_over("One.", "Two."), {"cost": 1.0}, {"write_question": "Go on?"}]
     shared.teach("task rich!", turns, [{"say": "Done."}])
     shared.move_in("rich.yaml", "instructions: task rich!\nmax_budget_usd: 9\n")
-    shared.wait_for("rich-one", "done")
-    shared.wait_for("rich-two", "done")
+    wait_for(shared, "rich-one", "done")
+    wait_for(shared, "rich-two", "done")
     assert "--max-budget-usd=2.25" in shared.calls("One.")[0]["argv"]
     assert "--max-budget-usd=1.68" in shared.calls("Two.")[0]["argv"]
-    shared.wait_for("rich", "blocked")
+    wait_for(shared, "rich", "blocked")
     shared.answer("rich", "yes\n.\n")
-    shared.wait_for("rich", "done")
+    wait_for(shared, "rich", "done")
     left = 9 - 2.25 - 1.68 - 1.0
     assert f"--max-budget-usd={left:g}" in shared.calls("task rich!")[1]["argv"]
     assert "$2.25 (its share of that of rich)" in shared.run("show", "rich-one", "--folder", str(shared.root)).stdout
@@ -133,7 +139,7 @@ def test_the_number_of_sub_tasks_is_bounded(world: World) -> None:
     said = log_of(world, "many")
     assert "it has handed over 3 tasks" in said
     assert len(world.record("many")["subtasks"]) == 3
-    assert [world.wait_for(f"many-number-{number}", "done", "failed").parent.name for number in range(5)] == [
+    assert [wait_for(world, f"many-number-{number}", "done", "failed").parent.name for number in range(5)] == [
         *("done", "done", "done"),
         *("failed", "failed"),
     ]
@@ -156,11 +162,11 @@ def test_what_its_parent_may_not_do_a_sub_task_may_not_ask_for(shared: World, tm
     }
     limits = "permission_mode: acceptEdits\ndisallowed_tools: WebFetch\n"
     begin(shared, "strict", {"say": "Done."}, task=limits)
-    shared.wait_for("strict", "done")
+    wait_for(shared, "strict", "done")
     for name, (text, says) in asks.items():
         usual = "" if "permission_mode" in text else "permission_mode: acceptEdits\n"
         shared.move_in(f"beyond-{name}.yaml", f"instructions: beyond!\nparent: strict\n{usual}{text}\n")
-        error = (shared.wait_for(f"beyond-{name}", "failed") / "error.md").read_text()
+        error = (wait_for(shared, f"beyond-{name}", "failed") / "error.md").read_text()
         assert says in error
     assert not shared.calls("beyond!")
     assert "subtasks" not in shared.record("strict") or not shared.record("strict")["subtasks"]
@@ -168,16 +174,16 @@ def test_what_its_parent_may_not_do_a_sub_task_may_not_ask_for(shared: World, tm
 
 def test_a_parent_that_is_not_there_is_said(shared: World) -> None:
     shared.move_in("orphan.yaml", "instructions: x\nparent: nobody\n")
-    error = (shared.wait_for("orphan", "failed") / "error.md").read_text()
+    error = (wait_for(shared, "orphan", "failed") / "error.md").read_text()
     assert "orphan.yaml:2:9: `parent` names a task that is not there" in error
     shared.move_in("climber.yaml", "instructions: x\nparent: ../../etc\n")
-    assert "`parent` cannot be `../../etc`" in (shared.wait_for("climber", "failed") / "error.md").read_text()
+    assert "`parent` cannot be `../../etc`" in (wait_for(shared, "climber", "failed") / "error.md").read_text()
 
 
 def test_a_long_text_of_any_content_is_handed_over_as_it_is(shared: World) -> None:
     text = "---\nmodel: opus\n---\n- [ ] fix: it #12\n" + "line of text: %YAML @x *y\n" * 8000
     (shared.base / "long.txt").write_text(text)
     begin(shared, "wordy", {"bash": f"dropbox-runner subtask --name long < {shared.base}/long.txt"}, {"say": "Done."})
-    folder = shared.wait_for("wordy-long", "done")
+    folder = wait_for(shared, "wordy-long", "done")
     assert text.strip() in (folder / "run-1.prompt.md").read_text()
     assert "--model=opus" not in shared.calls("- [ ] fix: it #12")[0]["argv"]
