@@ -10,6 +10,11 @@ import pytest
 _FIGURE = "figure: "
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the daemons of all tests look every now and then instead of being told of changes (`--poll`)."""
+    parser.addoption("--no-watcher", action="store_true", help="start every daemon with --poll 0.1")
+
+
 def pytest_configure() -> None:
     """Give signals back their meaning: started in the background, or under nohup, we inherit them as ignored.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import typer
 
@@ -14,12 +15,18 @@ from dropbox_runner.cli.findings import Finding, report, service_findings
 from dropbox_runner.core.durations import time_of_day
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.settings import Settings
+from dropbox_runner.daemon.inotify import usage
 from dropbox_runner.daemon.lock import holder
+from dropbox_runner.daemon.watching import BLIND_POLL, events_arrive
 from dropbox_runner.folder import owner
 from dropbox_runner.folder.config import load_settings
+from dropbox_runner.folder.filesystem import filesystem_of
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import GATE, Layout, local_state
 from dropbox_runner.folder.trust import check_folder
+
+_SCARCE: Final = 0.9
+"""Of a limit: with less than a tenth left, the next program that starts may find nothing."""
 
 
 def doctor(folder: FolderArgument = None) -> None:
@@ -44,6 +51,8 @@ def _findings(folder: FolderArgument) -> Iterator[Finding]:
     yield _safe(layout, settings)
     yield _owner(layout)
     yield _gate(layout)
+    yield _filesystem(layout)
+    yield from _events(layout)
     pid = holder(local_state(layout) / "lock")
     yield Finding(
         fine=pid is not None,
@@ -81,6 +90,38 @@ def _owner(layout: Layout) -> Finding:
     whose = f"{known.host}" if known is not None else "nobody"
     return Finding(
         fine=False, text=f"owner: {whose}", mend="if no other machine runs it: dropbox-runner run --take-over"
+    )
+
+
+def _filesystem(layout: Layout) -> Finding:
+    found = filesystem_of(layout.root)
+    how = "" if found.tells_all else f"; not every change causes an event there: looked at every {BLIND_POLL:g} s"
+    return Finding(fine=True, text=f"filesystem: {found.kind}, mounted at {found.mounted_at}{how}")
+
+
+def _events(layout: Layout) -> Iterator[Finding]:
+    now = usage()
+    yield _limit("watches", now.watches, now.max_watches)
+    yield _limit("instances", now.instances, now.max_instances)
+    arrive = events_arrive(layout)
+    yield Finding(
+        fine=arrive,
+        text="file events: arrive" if arrive else "file events: do not arrive in this folder",
+        mend=""
+        if arrive
+        else f"none is needed: the folder is looked at every {BLIND_POLL:g} s; a local disk is faster",
+    )
+
+
+def _limit(what: str, used: int, most: int) -> Finding:
+    scarce = used > most * _SCARCE
+    return Finding(
+        fine=not scarce,
+        text=f"inotify {what}: {used:,} of {most:,} in use",
+        mend=f"echo fs.inotify.max_user_{what}={most * 4} | sudo tee -a /etc/sysctl.d/50-inotify.conf; "
+        "sudo sysctl --system"
+        if scarce
+        else "",
     )
 
 

@@ -26,7 +26,7 @@ from dropbox_runner.daemon.lock import FolderLock
 from dropbox_runner.daemon.notice import Notice
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
-from dropbox_runner.daemon.watcher import Watcher
+from dropbox_runner.daemon.watching import Watching
 from dropbox_runner.folder import durable, owner
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import check_moves
@@ -90,7 +90,8 @@ def _serve(
     for folder in (local, local / "gate", local / "bin", local.parents[1]):
         durable.remove_halves(folder)
     bell = Doorbell()
-    watcher = Watcher(bell) if watch else None
+    gate = GateFile(local / GATE)
+    watching = Watching(layout, gate.path.parent, bell) if watch else None
     commands = _commands(local)
     ledger = Ledger(local / "ledger.sqlite")
     notice = Notice(local / "notice.json")
@@ -98,13 +99,13 @@ def _serve(
         layout,
         settings,
         ledger,
-        GateFile(local / GATE),
+        gate,
         commands,
         notice,
         Manager(os.environ),
         agents=Agents(),
         read_settings=read_settings,
-        watcher=watcher,
+        watching=watching,
         bell=bell,
         show=StatusPage(layout).update,
     )
@@ -115,8 +116,8 @@ def _serve(
     try:
         service.run(drain=drain)
     finally:
-        if watcher is not None:
-            watcher.close()
+        if watching is not None:
+            watching.close()
     log.info("stopped")
     if signal.SIGINT in received:
         return _INTERRUPTED

@@ -37,6 +37,8 @@ from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State, Verdict
 
 _CANCELLED = "somebody created the file `cancel`"
+_MANY = (Take, TakeEdit, Admit, Cancel, Forget)
+"""What there can be any number of at a time."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,18 @@ class _Desk:
     actions: list[Action] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     wake_at: list[float] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    """The tasks that something happens to already."""
 
     def act(self, action: Action) -> None:
         self.actions.append(action)
+        # What is taken is no task yet; and to tidy up may fail again and again, but is in nobody's way.
+        if not isinstance(action, Take | Tidy):
+            self.names.add(action.name)
 
     def busy(self, name: str) -> bool:
         """Whether something happens to this task already: one step at a time, the next look sees where it then is."""
-        # To tidy up may fail again and again; it is in nobody's way.
-        return any(getattr(one, "name", None) == name for one in self.actions if not isinstance(one, Tidy))
+        return name in self.names
 
     def wait(self, name: str, wait: Wait) -> None:
         self.waiting.append(Waiting(name, wait))
@@ -88,11 +94,17 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
     known = {seen.record.open_run.id for seen in look.tasks if seen.record is not None and seen.record.open_run}
     if all(seen.record is not None or not seen.unreadable for seen in look.tasks):
         # Whose run it is may stand in a record that cannot be read just now.
-        desk.actions.extend(Abandon(run_id) for run_id in sorted(look.watched - known))
+        for run_id in sorted(look.watched - known):
+            desk.act(Abandon(run_id))
     if not limits.stopping:
         _drops(look, desk)
         _starts(look, now, limits, desk)
-    return Plan(tuple(desk.actions), tuple(desk.waiting), min(desk.wake_at, default=None))
+    return Plan(
+        # Thousands of dropped files must not hold up what runs, what has been answered, and what could start.
+        tuple(sorted(desk.actions, key=lambda action: isinstance(action, _MANY))),
+        tuple(desk.waiting),
+        min(desk.wake_at, default=None),
+    )
 
 
 def _without_twins(look: Look, desk: _Desk) -> Look:
@@ -216,10 +228,12 @@ def _pending(seen: Seen, record: Record, desk: _Desk) -> None:
 
 
 def _drops(look: Look, desk: _Desk) -> None:
-    beginnings = {seen.record.dropped.file: seen.name for seen in look.tasks if _is_beginning(seen) and seen.record}
+    tasks = look.tasks if look.drops else ()
+    beginnings = {seen.record.dropped.file: seen.name for seen in tasks if _is_beginning(seen) and seen.record}
     unfinished = {
-        seen.record.dropped.file: seen for seen in look.tasks if seen.record is not None and not _is_beginning(seen)
+        seen.record.dropped.file: seen for seen in tasks if seen.record is not None and not _is_beginning(seen)
     }
+    in_inbox: set[str] = set()
     for drop in look.drops:
         started = beginnings.pop(readable(drop.file), None)
         if drop.wait is not None:
@@ -229,10 +243,8 @@ def _drops(look: Look, desk: _Desk) -> None:
                 desk.act(TakeEdit(drop.file, held.name, held.state))
         else:
             desk.act(Take(drop.file, started or drop.task, begun=started is not None))
-    in_inbox = {readable(drop.file) for drop in look.drops}
-    for seen in look.tasks:
-        if desk.busy(seen.name) or not _lacks_its_file(seen):
-            continue
+    for seen in [one for one in look.tasks if _lacks_its_file(one) and not desk.busy(one.name)]:
+        in_inbox = in_inbox or {readable(file) for file in (*(drop.file for drop in look.drops), *look.later)}
         if seen.record is not None and seen.record.dropped.file not in in_inbox:
             # Its file is neither here nor in the inbox: somebody took the task back.
             bare = _is_beginning(seen) and seen.bare
@@ -255,7 +267,10 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
     places = 1 if look.probing else limits.max_parallel
     free = max(0, places - busy)
     starts_left = len(ready) if look.starts_left is None else look.starts_left
-    for seen, record in sorted(ready, key=lambda one: _rank(*one)):
+    full = Wait(f"waiting for a free place ({places} at a time)")
+    if free and look.paused is None:
+        ready.sort(key=lambda one: _rank(*one))
+    for seen, record in ready:
         if desk.busy(seen.name):
             continue
         early_by = (record.not_before or 0.0) - now.wall.timestamp()
@@ -269,7 +284,7 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
         elif free > 0:
             desk.wait(seen.name, Wait("as many runs were started as the settings allow within an hour"))
         else:
-            desk.wait(seen.name, Wait(f"waiting for a free place ({places} at a time)"))
+            desk.wait(seen.name, full)
 
 
 def _too_early(record: Record) -> str:

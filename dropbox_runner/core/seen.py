@@ -64,6 +64,8 @@ class Look:
     """Whether the account has just refused: one start at a time, until one has gone well."""
     starts_left: int | None = None
     """How many runs the settings let be started just now; None: no limit."""
+    later: frozenset[str] = frozenset()
+    """More files in the inbox, which a later look will judge: there are so many that this one has enough to do."""
     watched: frozenset[str] = frozenset()
     """The ids of the runs whose processes this daemon watches."""
 

@@ -22,6 +22,11 @@ class Doorbell:
         with suppress(BlockingIOError):  # full: it has been rung 65,536 times and not been answered yet
             os.write(self._ring, b"!")
 
+    def close(self) -> None:
+        """Take it down; nobody may ring it any more."""
+        os.close(self._hear)
+        os.close(self._ring)
+
     def wait(self, seconds: float, processes: Iterable[int] = ()) -> None:
         """Wait for a ring, for one of these pidfds to end, or for the time to pass.
 

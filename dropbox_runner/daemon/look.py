@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from dropbox_runner.agent.environment import INBOX
 from dropbox_runner.agent.processes import Agents
@@ -30,6 +32,11 @@ from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.scan import Found, Scanner
 from dropbox_runner.folder.store import is_bare
 
+_AT_ONCE: Final = 500
+"""So many finished files are handed on by one look. Each takes milliseconds to take, and meanwhile nobody looks."""
+_SETTLING: Final = 2000
+"""So many files are watched growing quiet at a time; the next ones follow when these are taken."""
+
 
 class Looker:
     """Looks at everything once."""
@@ -55,17 +62,21 @@ class Looker:
         self._ground = ground
         self._scanner = Scanner(layout)
         self._looked = False
+        self._queued: Mapping[str, tuple[Found, Seen]] = {}
 
-    def look(self, now: Now) -> Look:
-        """Return what there is now. OSError when the folders cannot be read, RefusedError when they are not ours."""
+    def look(self, now: Now, *, refused: int = 0) -> Look:
+        """Return what there is now. OSError when the folders cannot be read, RefusedError when they are not ours.
+
+        `refused` is how many finished files could not be taken before: they must not hold up the others.
+        """
         self._ground.check()
         names = self._scanner.inbox()
-        full = self._full(now)
-        drops = tuple(self._drop(file, names, full, now) for file in self._scanner.drops(names))
+        files = self._scanner.drops(names)
+        drops = self._drops(files, names, _AT_ONCE + refused, now)
         found = self._scanner.tasks()
-        seen = tuple(self._seen(one, now) for one in found)
-        unfinished = {self._layout.root / drop.file for drop in drops}
-        unfinished |= {self._path(one) / name for one in found for name in one.answers}
+        seen = self._all_seen(found, now)
+        unfinished = {(self._layout.root, file) for file in files}
+        unfinished |= {(self._path(one), name) for one in found for name in one.answers}
         self._arrivals.forget_all_but(unfinished)
         self._lingering.forget_all_but(one.record.open_run.id for one in found if one.record and one.record.open_run)
         gate = self._gate.read()
@@ -73,6 +84,7 @@ class Looker:
             drops,
             seen,
             self._paused(names, gate, now),
+            later=frozenset(files[len(drops) :]),
             watched=self._agents.watched() | self._strays(),
             probing=gate is not None and gate.probing,
             starts_left=self._spending.starts_left(now),
@@ -88,10 +100,35 @@ class Looker:
     def _path(self, found: Found) -> Path:
         return self._layout.task(found.state, found.name)
 
-    def _drop(self, file: str, names: frozenset[str], full: Wait | None, now: Now) -> Drop:
-        path = self._layout.root / file
-        wait = self._arrivals.wait_for(path, names, self._settings.settle, now.steady, ends_explicitly)
-        return Drop(file, wait or full, folder_name(file))
+    def _drops(self, files: tuple[str, ...], names: frozenset[str], at_once: int, now: Now) -> tuple[Drop, ...]:
+        """Judge the files in their order until so many are finished: with 50,000 of them, every look stays short.
+
+        What waits without an end (an empty file, an editor) does not count: it must not keep the others out for ever.
+        """
+        drops: list[Drop] = []
+        settling = _SETTLING
+        full = self._full(now)
+        for file in files:
+            if at_once <= 0 or settling <= 0:
+                break
+            wait = self._arrivals.wait_for(
+                self._layout.root, file, names, self._settings.settle, now.steady, ends_explicitly
+            )
+            at_once -= wait is None
+            settling -= wait is not None and wait.until is not None
+            drops.append(Drop(file, wait or full, folder_name(file)))
+        return tuple(drops)
+
+    def _all_seen(self, found: tuple[Found, ...], now: Now) -> tuple[Seen, ...]:
+        seen = tuple(self._seen_before(one) or self._seen(one, now) for one in found)
+        pairs = zip(found, seen, strict=True)
+        self._queued = {one.name: (one, its) for one, its in pairs if one.state is State.PENDING}
+        return seen
+
+    def _seen_before(self, found: Found) -> Seen | None:
+        # Nothing runs for what is pending: a folder that has not changed is what it was, and a long queue costs little.
+        before = self._queued.get(found.name)
+        return before[1] if before is not None and before[0] is found and not before[1].alive else None
 
     def _full(self, now: Now) -> Wait | None:
         """Say why nothing can be taken: half of a record is worse than a file that waits where it is."""
@@ -132,7 +169,9 @@ class Looker:
         folder = self._path(found)
         for name in found.answers:
             path = folder / name
-            wait = self._arrivals.wait_for(path, found.files, self._settings.answer_settle, now.steady, _answer_ends)
+            wait = self._arrivals.wait_for(
+                folder, name, found.files, self._settings.answer_settle, now.steady, _answer_ends
+            )
             if wait is None and (problem := _problem(path, found.record)) is not None:
                 wait = Wait(problem, notable=True)
             elif wait is not None and wait.reason == EMPTY:

@@ -15,6 +15,8 @@ from dropbox_runner.folder import durable
 
 log = logging.getLogger("dropbox_runner")
 
+_MOST: Final = 1000
+"""Of how many is written down why they wait: what is special comes first, the end of a long queue last."""
 _NAMED: Final = 3
 """How many of those that wait for the same reason are named in the log."""
 
@@ -24,7 +26,7 @@ class Notice:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._shown = ""
+        self._shown: object = None
         self._logged: set[tuple[str, str]] = set()
 
     def publish(self, planned: Plan, held: Wait | None, now: Now) -> None:
@@ -32,8 +34,8 @@ class Notice:
         # What holds all of them is said once, and not of each.
         own = tuple(one for one in planned.waiting if one.wait != held)
         self._log((*own, Waiting("nothing new is started", held)) if held else own)
-        rows = [{"name": one.name, **_row(one.wait, now)} for one in planned.waiting]
-        shown = json.dumps([rows, _row(held, now) if held else None])
+        rows = [{"name": one.name, **_row(one.wait, now)} for one in planned.waiting[:_MOST]]
+        shown = (rows, _row(held, now) if held else None)
         if shown == self._shown:
             return
         # Not durable on purpose: it describes this moment, and is written by every daemon anew.

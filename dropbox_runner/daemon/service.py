@@ -21,7 +21,7 @@ from dropbox_runner.core.plan import Plan, Waiting, decide
 from dropbox_runner.core.seen import Limits, Look
 from dropbox_runner.core.settings import Settings, changes
 from dropbox_runner.core.settle import Wait
-from dropbox_runner.core.states import LIVE, State
+from dropbox_runner.core.states import State
 from dropbox_runner.daemon.arrivals import Arrivals
 from dropbox_runner.daemon.desk import Desk, first_line
 from dropbox_runner.daemon.doorbell import Doorbell
@@ -31,7 +31,7 @@ from dropbox_runner.daemon.notice import Notice
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.perform import key_of, name_of, perform
 from dropbox_runner.daemon.spending import Spending
-from dropbox_runner.daemon.watcher import Watcher
+from dropbox_runner.daemon.watching import BLIND_POLL, Watching
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import Ground
 from dropbox_runner.folder.layout import Layout
@@ -40,9 +40,8 @@ from dropbox_runner.folder.store import Store
 
 log = logging.getLogger("dropbox_runner")
 
-_FEW: Final = 100
-_BLIND_POLL: Final = 2.0
-"""Seconds between two looks when no event can come."""
+_LONGEST_WORK: Final = 1.0
+"""Seconds after which to look again, with whatever is still to be done: somebody may have answered meanwhile."""
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 60.0
 """Seconds between two tries of an action that the system refused (full disk, no permission)."""
@@ -78,7 +77,7 @@ class Service:
         *,
         agents: Agents,
         read_settings: Callable[[], Settings],
-        watcher: Watcher | None,
+        watching: Watching | None,
         bell: Doorbell,
         show: Callable[[Look, Plan, Now], None] = lambda *_: None,
         clock: Callable[[], Now] = read_clock,
@@ -96,7 +95,7 @@ class Service:
         self._use(settings)
         self._notice = notice
         self._manager = manager
-        self._watcher = watcher
+        self._watching = watching
         self._bell = bell
         self._clock = clock
         self._show = show
@@ -196,19 +195,21 @@ class Service:
         if self._stops:
             self._leave = True
         else:
-            self._bell.wait(min(self._longest_pause(), _LONGEST_RETRY), self._agents.descriptors())
+            # Nothing rings when a disk is mounted again.
+            self._bell.wait(min(self._longest_pause(), BLIND_POLL), self._agents.descriptors())
 
     def tick(self) -> tuple[Look, Plan]:
         """Look once and act on it. A plan without actions means: at rest."""
         trace.action("Look")
         now = self._clock()
-        if self._watcher is not None:
-            self._arrivals.note(self._watcher.hints())
-        look = self._looker.look(now)
+        if self._watching is not None:
+            self._arrivals.note(self._watching.hints())
+        look = self._looker.look(now, refused=len(self._refused))
         if self._trouble:
             log.info("the folder can be read again")
             self._trouble = ""
-        self._watch(look)
+        if self._watching is not None:
+            self._watching.attend(look)
         limits = self._limits()
         planned = self._without_refused(decide(look, now, limits), now)
         self._tell(look, planned, now)
@@ -218,9 +219,7 @@ class Service:
         desk = Desk(
             self._store, self._agents, self._ledger, self._gate, self._settings, self._commands, now, self.failed
         )
-        for action in planned.actions:
-            self._try(action, desk)
-            self._manager.acted()
+        self._perform(planned, desk)
         return look, planned
 
     def _tell(self, look: Look, planned: Plan, now: Now) -> None:
@@ -235,25 +234,18 @@ class Service:
         else:
             self._silent = False
 
-    def _watch(self, look: Look) -> None:
-        if self._watcher is None:
-            return
-        # gate.json goes when somebody says `resume`.
-        folders = [self._gate.path.parent, self._layout.root, *map(self._layout.state, LIVE)]
-        # Only where a person is expected to write something. Not into working directories: agents make many files.
-        pending = [one for one in look.tasks if one.state is State.PENDING]
-        shown = [one for one in look.tasks if one.state is not State.PENDING]
-        # A long queue would use up the watches; there a `cancel` is noticed at the next look.
-        shown += pending if len(pending) <= _FEW else []
-        folders += [self._layout.task(one.state, one.name) for one in shown]
-        try:
-            self._watcher.watch(folders)
-        except OSError as error:
-            # The kernel's limits on watches are shared with every editor of this user. Looking works without.
-            log.warning("the folder cannot be watched (%s); looking every %g s instead", error, _BLIND_POLL)
-            self._watcher.close()
-            self._watcher = None
-            self._deaf = True
+    def _perform(self, planned: Plan, desk: Desk) -> None:
+        """Do what there is time for; what is left over the next look plans again, after what is more urgent by then."""
+        end = time.monotonic() + _LONGEST_WORK
+        told = self._told()
+        for action in planned.actions:
+            self._try(action, desk)
+            self._manager.acted()
+            if time.monotonic() > end or self._told() != told:
+                break
+
+    def _told(self) -> tuple[object, ...]:
+        return self._leave, self._reload, self._stops
 
     def _pause(self, planned: Plan) -> float:
         times = [one.again_at for one in self._refused.values()]
@@ -263,7 +255,8 @@ class Service:
         return min([self._longest_pause(), *(max(0.0, moment - now) for moment in times)])
 
     def _longest_pause(self) -> float:
-        longest = min(self._settings.poll, _BLIND_POLL) if self._deaf else self._settings.poll
+        poll = self._settings.poll
+        longest = self._watching.longest_pause(poll) if self._watching is not None else poll
         # Twice as often as it has to hear of us, as sd_watchdog_enabled(3) advises.
         return longest if self._manager.watchdog is None else min(longest, self._manager.watchdog / 2)
 
@@ -303,4 +296,4 @@ def _running(look: Look) -> bool:
 def _drained(look: Look) -> bool:
     # A file that is still empty, or open in an editor, may stay so for ever: that is not "pending".
     settling = any(drop.wait is None or drop.wait.until is not None for drop in look.drops)
-    return not settling and all(one.state is State.BLOCKED for one in look.tasks)
+    return not settling and not look.later and all(one.state is State.BLOCKED for one in look.tasks)

@@ -64,6 +64,7 @@ class Scanner:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._kept: dict[tuple[State, str], _Kept] = {}
+        self._kinds: dict[str, Kind] = {}
 
     def tasks(self) -> tuple[Found, ...]:
         """Return all tasks that are not finished, in no particular order."""
@@ -80,10 +81,10 @@ class Scanner:
         with os.scandir(self._layout.root) as entries:
             return frozenset(one.name for one in entries if not _is_folder(one))
 
-    @staticmethod
-    def drops(names: Iterable[str]) -> tuple[str, ...]:
+    def drops(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return those that are meant to be tasks, sorted."""
-        return tuple(sorted(name for name in names if kind_of(name) is Kind.TASK))
+        self._kinds = {name: self._kinds.get(name) or kind_of(name) for name in names}
+        return tuple(sorted(name for name, kind in self._kinds.items() if kind is Kind.TASK))
 
     def _folders(self, state: State) -> Iterator[os.DirEntry[str]]:
         with os.scandir(self._layout.state(state)) as entries:

@@ -62,11 +62,12 @@ class StatusPage:
             parts.append(f"**Nothing new is started: {look.paused.reason}{left}**")
         for title, state in (("Waits for you", State.BLOCKED), ("Running", State.RUNNING), ("Pending", State.PENDING)):
             rows = [seen for seen in look.tasks if seen.state is state]
-            parts += _section(title, [self._line(seen, waits, look.paused, now) for seen in rows])
-        parts += _section(
-            "Not taken yet", [_drop(name, wait, now) for name, wait in waits.items() if _is_drop(look, name)]
-        )
-        parts += _section("Lately", list(self._lately))
+            shown = [self._line(seen, waits, look.paused, now) for seen in rows[:_MOST]]
+            parts += _section(title, shown, len(rows))
+        settling = [(drop.file, waits[drop.file]) for drop in look.drops if drop.file in waits]
+        shown = [_drop(name, wait, now) for name, wait in settling[:_MOST]]
+        parts += _section("Not taken yet", shown, len(settling) + len(look.later))
+        parts += _section("Lately", list(self._lately), len(self._lately))
         return masked("\n\n".join(parts)) + "\n"
 
     def _line(self, seen: Seen, waits: dict[str, Wait], paused: Wait | None, now: Now) -> str:
@@ -89,15 +90,11 @@ def _without_time(path: Path) -> str:
         return ""
 
 
-def _section(title: str, lines: list[str]) -> list[str]:
-    if not lines:
+def _section(title: str, lines: list[str], of: int) -> list[str]:
+    if not of:
         return []
-    more = [f"- … and {len(lines) - _MOST} more"] if len(lines) > _MOST else []
-    return [f"## {title}", "\n".join([*lines[:_MOST], *more])]
-
-
-def _is_drop(look: Look, name: str) -> bool:
-    return any(drop.file == name for drop in look.drops)
+    more = [f"- … and {of - len(lines)} more"] if of > len(lines) else []
+    return [f"## {title}", "\n".join([*lines, *more])]
 
 
 def _drop(name: str, wait: Wait, now: Now) -> str:

@@ -612,3 +612,20 @@ def test_what_is_not_done_is_explained(look: Look) -> None:
         held = {one.name for one in look.tasks if one.record and one.record.dropped.file == drop.file}
         # An edit of a task to which something happens just now is taken by the next look.
         assert drop.file in taken | explained or held & acted, "it lies in the inbox and nobody says why"
+
+
+def test_what_runs_is_answered_and_could_start_comes_before_the_thousands_that_were_dropped() -> None:
+    drops = tuple(Drop(f"d{number}.yaml", None, f"d{number}") for number in range(1000))
+    handed_back = tuple(seen(PENDING, rec(f"h{number}", runs=(ENDED,))) for number in range(100))
+    answered = seen(BLOCKED, rec("a", runs=(ENDED,)), answers=("answer.md",))
+    ended, ready = seen(RUNNING, rec("r", runs=(OPEN,))), seen(PENDING, rec("s", next=START))
+    planned = plan_for(*handed_back, answered, ended, ready, drops=drops, limits=Limits(max_parallel=2))
+    first = planned.actions[:3]
+    assert {type(action) for action in first} == {TakeAnswer, End, Start}
+    assert len(planned.actions) == 3 + 100 + 1000
+
+
+def test_a_file_that_is_to_be_judged_later_has_not_been_taken_back() -> None:
+    begun = seen(PENDING, rec("x"), has_task=False, bare=True)
+    assert decide(Look(tasks=(begun,), later=frozenset({"x.yaml"})), NOW, Limits()).actions == ()
+    assert decide(Look(tasks=(begun,)), NOW, Limits()).actions == (Forget("x"),)

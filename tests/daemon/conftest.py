@@ -17,10 +17,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+@pytest.fixture(scope="session")
+def watcher(request: pytest.FixtureRequest) -> bool:
+    """Whether the daemons are told of changes, or only look now and then (pytest --no-watcher)."""
+    return not request.config.getoption("--no-watcher")
+
+
 @pytest.fixture
-def world(tmp_path: Path, template: World) -> Iterator[World]:
+def world(tmp_path: Path, template: World, *, watcher: bool) -> Iterator[World]:
     """An inbox that has been made, without a daemon."""
-    world = World(tmp_path)
+    world = World(tmp_path, watcher=watcher)
     world.copy_of(template)
     yield world
     world.end()
@@ -34,9 +40,9 @@ def daemon(world: World) -> Daemon:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, template: World) -> Iterator[World]:
+def shared(tmp_path_factory: pytest.TempPathFactory, template: World, *, watcher: bool) -> Iterator[World]:
     """One daemon for many tests, each with tasks and texts of its own: a daemon takes most of a second to start."""
-    world = World(tmp_path_factory.mktemp("shared"))
+    world = World(tmp_path_factory.mktemp("shared"), watcher=watcher)
     world.copy_of(template)
     world.start("--max-parallel", "20")
     yield world

@@ -108,8 +108,9 @@ class Daemon:
 class World:
     """An inbox, and a person who uses it."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, *, watcher: bool = True) -> None:
         self.base = base
+        self._watcher = watcher
         self.home = base / "home"
         self.root = base / "inbox"
         self.state_dir = base / "claude-state"
@@ -200,6 +201,7 @@ class World:
         log = self.base / f"daemon-{len(self._daemons)}.log"
         command = [*prefix, sys.executable, "-m", "dropbox_runner", "run", str(self.root), "--allow-root"]
         command += [f"--claude={claude or self.claude}"] + ([f"--settle={settle}"] if settle else []) + list(options)
+        command += [] if self._watcher or "--poll" in options else ["--poll", "0.1"]
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command,

@@ -154,7 +154,7 @@ def test_told_to_stop_in_the_very_moment_in_which_it_starts_an_agent_it_stops_th
         Manager({}),
         agents=Agents(),
         read_settings=lambda: settings,
-        watcher=None,
+        watching=None,
         bell=Doorbell(),
         show=stop_before_a_start,
     )

@@ -15,6 +15,7 @@ def wait_for(world: World, name: str, *states: str) -> Path:
     wait_until(lambda: world.where(name) in states, lambda: world.story(name), 60.0)
     return world.path(name)
 
+
 pytestmark = pytest.mark.slow
 
 
