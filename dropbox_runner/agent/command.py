@@ -22,6 +22,11 @@ class Session:
     resume: bool
     """Whether it exists already. The CLI refuses to start one twice, and forgets everything if not told to resume."""
 
+    @property
+    def option(self) -> str:
+        """The argument that names it. No other process has the same."""
+        return f"--{'resume' if self.resume else 'session-id'}={self.id}"
+
 
 @dataclass(frozen=True)
 class Granted:
@@ -44,12 +49,14 @@ def command_line(claude: str, task: Task, settings: Settings, session: Session, 
     denied = (*task.disallowed_tools, *OUTLIVING_TOOLS)
     options: list[tuple[str, str | None]] = [
         ("output-format", "stream-json"),
-        ("resume" if session.resume else "session-id", session.id),
         ("permission-mode", task.permission_mode or settings.permission_mode),
         ("model", task.model or settings.model),
         ("effort", task.effort),
         ("fallback-model", task.fallback_model),
         ("max-budget-usd", f"{granted.budget_usd:.6g}" if granted.budget_usd is not None else None),
+        # Else the hooks of a cloned repository run unasked, and its `env` can send the account's key elsewhere. The
+        # user's own settings and MCP servers stay: `--strict-mcp-config` would switch those off as well.
+        ("setting-sources", "user" if settings.project_settings == "ignore" else None),
         *(("add-dir", path) for path in granted.directories),
         *(("allowedTools", rule) for rule in allowed),
         *(("disallowedTools", rule) for rule in denied),
@@ -59,7 +66,7 @@ def command_line(claude: str, task: Task, settings: Settings, session: Session, 
         ("append-system-prompt", None if session.resume else _system_prompt(task)),
     ]
     given = [f"--{name}={value}" for name, value in options if value is not None]
-    return [claude, "-p", "--verbose", *given, *task.additional_args]
+    return [claude, "-p", "--verbose", session.option, *given, *task.additional_args]
 
 
 def _splits(rule: str) -> bool:

@@ -19,6 +19,15 @@ TASK_DIR: Final = "DROPBOX_RUNNER_TASK_DIR"
 INBOX: Final = "DROPBOX_RUNNER_INBOX"
 """The watched folder: tells the runs of one daemon from those of another."""
 
+CONFIG_DIR: Final = "CLAUDE_CONFIG_DIR"
+"""Where claude's configuration lies, if not in ~/.claude. A session is known only in the one in which it began."""
+
+INSIDE: Final = "DROPBOX_RUNNER_SANDBOX"
+"""Tells our own commands that they run in the sandbox."""
+
+QUESTION_FILE: Final = "DROPBOX_RUNNER_QUESTION_FILE"
+"""Where an agent leaves its question."""
+
 _PASSED: Final = (
     *("HOME", "PATH", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "XDG_*", "SSH_AUTH_SOCK"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
@@ -32,6 +41,7 @@ _PASSED: Final = (
 )
 _NEVER: Final = (
     *("NOTIFY_SOCKET", "LISTEN_*", "WATCHDOG_*", "INVOCATION_ID", "JOURNAL_STREAM", "MAINPID"),
+    *("SYSTEMD_EXEC_PID", "MANAGERPID", "MANAGERPIDFDID", "FDSTORE", "CREDENTIALS_DIRECTORY", "MEMORY_PRESSURE_*"),
     *("CLAUDECODE", "AI_AGENT"),
     *("CLAUDE_CODE_SESSION_ID", "CLAUDE_CODE_CHILD_*", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_EXECPATH"),
     *("CLAUDE_CODE_MESSAGING_*", "CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"),
@@ -41,6 +51,10 @@ _NEVER: Final = (
 An agent with NOTIFY_SOCKET could tell systemd that the daemon is well. Settings cannot let these through either.
 """
 
+
+READS_CLAUDE_MD: Final = "CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD"
+"""Makes claude read the CLAUDE.md of what `--add-dir` names, and nothing else of it, also where a project's settings
+are ignored (measured on claude 2.1.330). It is text; the rest of `.claude/` can run programs."""
 
 SHELL_SETUP: Final = "CLAUDE_ENV_FILE"
 """claude runs this file before every command of its shell (measured on claude 2.1.330)."""
@@ -54,6 +68,11 @@ class Commands:
     """Holds the command `dropbox-runner` and nothing else."""
     shell_setup: Path
     """Makes it known to shells that have lost their PATH."""
+
+    @classmethod
+    def under(cls, local: Path) -> Commands:
+        """Return where they lie in this machine's corner for one watched folder."""
+        return cls(local / "bin", local / "shell-setup.sh")
 
 
 def agent_environment(

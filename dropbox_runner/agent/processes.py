@@ -132,6 +132,27 @@ def leader(run_id: str) -> ProcessId | None:
     return None
 
 
+def innermost(process: ProcessId, argument: str) -> ProcessId:
+    """Return the process that was really meant: the last one, below whatever wraps it, that has this argument."""
+    with suppress(psutil.Error, OSError):
+        below = [one for one in psutil.Process(process.pid).children(recursive=True) if _has(one, argument)]
+        parents = {_parent(one) for one in below}
+        found = next((identify(one.pid) for one in below if one.pid not in parents), None)
+        return found or process
+    return process
+
+
+def _has(process: psutil.Process, argument: str) -> bool:
+    with suppress(psutil.Error, OSError):
+        return argument in process.cmdline()
+    return False
+
+
+def _parent(process: psutil.Process) -> int:
+    stat = _stat(process.pid)
+    return stat.parent if stat is not None else 0
+
+
 def sweep(run_id: str, mark: str = MARK) -> tuple[str, ...]:
     """End everything that carries the run's mark; return what it was (`pid name`), for the record."""
     left = _left_over(run_id, mark)
@@ -255,6 +276,10 @@ class Agents:
     def leader(self, run_id: str) -> ProcessId | None:
         """Return the process that was started for a run, by its mark alone."""
         return leader(run_id)
+
+    def innermost(self, process: ProcessId, argument: str) -> ProcessId:
+        """Return the process below this one that has this very argument and that nothing else wraps."""
+        return innermost(process, argument)
 
     def send(self, process: ProcessId, number: signal.Signals) -> bool:
         """Send a signal to this very process; False when it is gone."""

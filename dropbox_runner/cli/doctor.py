@@ -9,12 +9,13 @@ from typing import Final
 
 import typer
 
-from dropbox_runner.agent.program import claude_version, find_claude
+from dropbox_runner.agent.program import claude_to_start, claude_version, find_claude, find_program
 from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.cli.findings import Finding, report, service_findings
 from dropbox_runner.core.durations import time_of_day
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.settings import Settings
+from dropbox_runner.daemon.confinement import try_sandbox
 from dropbox_runner.daemon.inotify import usage
 from dropbox_runner.daemon.lock import holder
 from dropbox_runner.daemon.watching import BLIND_POLL, events_arrive
@@ -41,7 +42,7 @@ def _findings(folder: FolderArgument) -> Iterator[Finding]:
     except RunnerError as error:
         yield Finding(fine=False, text=f"settings: {error}")
         settings = Settings()
-    yield _claude(settings)
+    yield _launcher(settings) if settings.launcher else _claude(settings)
     try:
         layout = inbox(folder, settings.folder)
     except RunnerError as error:
@@ -49,6 +50,8 @@ def _findings(folder: FolderArgument) -> Iterator[Finding]:
         return
     yield Finding(fine=True, text=f"folder: {layout.root}")
     yield _safe(layout, settings)
+    if settings.sandbox != "none":
+        yield _sandbox(layout, settings)
     yield _owner(layout)
     yield _gate(layout)
     yield _filesystem(layout)
@@ -81,6 +84,23 @@ def _safe(layout: Layout, settings: Settings) -> Finding:
     except RunnerError as error:
         return Finding(fine=False, text=f"folder: {error}")
     return Finding(fine=True, text="folder: nobody else can write into it")
+
+
+def _launcher(settings: Settings) -> Finding:
+    found = find_program(settings.launcher[0])
+    if found is None:
+        text = f"launcher: there is no command {settings.launcher[0]}"
+        return Finding(fine=False, text=text, mend="install it, or mend `launcher` in the settings")
+    # What it starts may be in a container or on another host, and may cost: a run will tell.
+    return Finding(fine=True, text=f"launcher: {found}, which is to start {claude_to_start(settings)}")
+
+
+def _sandbox(layout: Layout, settings: Settings) -> Finding:
+    trouble = try_sandbox(layout, settings)
+    if trouble is None:
+        return Finding(fine=True, text="sandbox: bubblewrap, and it holds")
+    mend = "until that is mended nothing is started; `sandbox: none` does without"
+    return Finding(fine=False, text=f"sandbox: {trouble}", mend=mend)
 
 
 def _owner(layout: Layout) -> Finding:

@@ -15,7 +15,7 @@ import typer
 
 from dropbox_runner.agent.environment import Commands, command_script, shell_setup_script
 from dropbox_runner.agent.processes import Agents
-from dropbox_runner.agent.program import find_claude
+from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.cli import options
 from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.core.errors import RefusedError
@@ -84,7 +84,7 @@ def _serve(
     Store(layout).make()
     Store(layout).tidy()
     check_moves(layout)
-    if drain and find_claude(settings.claude) is None:
+    if drain and claude_to_start(settings) is None:
         raise RefusedError(f"the claude command ({settings.claude}) was not found, so nothing could ever be drained.")
     local = local_state(layout)
     for folder in (local, local / "gate", local / "bin", local.parents[1]):
@@ -148,7 +148,7 @@ def _listen(service: Service) -> list[int]:
 
 
 def _commands(local: Path) -> Commands:
-    commands = Commands(local / "bin", local / "shell-setup.sh")
+    commands = Commands.under(local)
     commands.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = commands.folder / "dropbox-runner"
     # Replaced in one step: agents that outlived the last daemon may be calling it right now.
@@ -166,4 +166,5 @@ def _keep(path: Path, data: bytes, mode: int) -> None:
 def _in_words(settings: Settings, *, watch: bool) -> str:
     agents = "one agent at a time" if settings.max_parallel == 1 else f"up to {settings.max_parallel} agents at a time"
     how = "" if watch else f", looking every {settings.poll:g} s"
-    return f"{agents}, claude: {find_claude(settings.claude) or 'not found'}{how}"
+    boxed = ", in the sandbox" if settings.sandbox != "none" else ""
+    return f"{agents}, claude: {claude_to_start(settings) or 'not found'}{boxed}{how}"

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from dropbox_runner.agent.environment import INSIDE
 from dropbox_runner.cli.common import deliver_new
 from dropbox_runner.core.errors import RunnerError, UsageError
 from dropbox_runner.core.names import folder_name
@@ -41,6 +42,9 @@ def subtask(
     inbox, parent = os.environ.get("DROPBOX_RUNNER_INBOX"), os.environ.get("DROPBOX_RUNNER_TASK_DIR")
     if not inbox or not parent:
         raise UsageError("`subtask` works only inside a run. Outside, say: dropbox-runner add")
+    if os.environ.get(INSIDE):
+        # It would be a task like any other, and could ask for a folder that this one does not see.
+        raise UsageError("`subtask` is not possible in the sandbox. Tell the person in your report what is to be done.")
     words = " ".join(text or [])
     said = sys.stdin.read() if words in ("", "-") else words
     if not said.strip():

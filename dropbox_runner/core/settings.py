@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dropbox_runner.core.durations import format_duration, parse_duration
 from dropbox_runner.core.taskfields import PermissionMode
+from dropbox_runner.core.wrapping import check_launcher
 
 _THE_RUNNERS_OWN = (
     *("-p", "--print", "-r", "--resume", "-c", "--continue", "--session-id", "--no-session-persistence", "--bg"),
@@ -26,6 +27,14 @@ Seconds = Annotated[
     BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value),
 ]
 """A duration as people write it (`90s`, `2h`), or a number of seconds when it comes from the command line."""
+
+Directory = Annotated[str, Field(pattern=r"^[/~]")]
+"""A path from the root or from the home: a daemon has no working directory that anybody means."""
+
+
+def _checked(launcher: tuple[str, ...]) -> tuple[str, ...]:
+    check_launcher(launcher)
+    return launcher
 
 
 def _option(text: str) -> str:
@@ -100,6 +109,16 @@ class Settings(BaseModel):
     """Megabytes that must be free on the folder's disk before a run is started."""
     trusted_group: str | None = None
     """A group whose members may write into the folder as well: every task that they drop runs as this user."""
+    project_settings: Literal["ignore", "use"] = "ignore"
+    """What becomes of the settings, hooks and MCP servers that a working directory brings along in `.claude/`."""
+    sandbox: Literal["none", "bubblewrap"] = "none"
+    """Whether claude works in a sandbox: most of the home out of sight, the system not to be changed."""
+    sandbox_read: tuple[Directory, ...] = ()
+    """What agents see in the sandbox besides, without being able to change it."""
+    sandbox_write: tuple[Directory, ...] = ()
+    """What they may change there besides."""
+    launcher: Annotated[tuple[str, ...], AfterValidator(_checked)] = ()
+    """A command that starts claude for us: it gets claude's command line as its last arguments."""
     pass_env: tuple[str, ...] = ()
     """Names of further environment variables that agents get; a trailing `*` is a wildcard."""
 

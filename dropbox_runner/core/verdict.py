@@ -34,6 +34,8 @@ class Evidence:
     """Whether it left a question."""
     stop: StopOrder | None
     """Whether we had told it to end, and why."""
+    reached: bool = True
+    """Whether claude itself was started; a sandbox or a launcher may have failed before."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ def _without_result(evidence: Evidence) -> Judgement:
         return Judgement(evidence.stop.verdict, evidence.stop.reason)
     if _ALREADY_IN_USE in evidence.stderr:
         return Judgement(Verdict.INTERRUPTED, "the session had already been started", session_exists=True)
+    if _not_reached(evidence):
+        said = evidence.stderr.strip() or "it said nothing"
+        why = f"the launcher or the sandbox ended before claude was started ({_exit(evidence.exit_code)}): {said}"
+        return Judgement(Verdict.ACCOUNT, why)
     if _cannot_run(evidence):
         said = evidence.stderr.strip() or "it said nothing"
         return Judgement(Verdict.ACCOUNT, f"the claude command cannot be run ({_exit(evidence.exit_code)}): {said}")
@@ -92,11 +98,17 @@ def _without_result(evidence: Evidence) -> Judgement:
 
 def never_began(evidence: Evidence) -> bool:
     """Say whether it ended by itself before it had a session: no model was asked, and nothing was spent."""
-    return evidence.exit_code in _ORDINARY and evidence.ending.session_id is None
+    return _not_reached(evidence) or (evidence.exit_code in _ORDINARY and evidence.ending.session_id is None)
 
 
 def _cannot_run(evidence: Evidence) -> bool:
-    return evidence.exit_code in _CANNOT_RUN and not evidence.ending.lines
+    return _not_reached(evidence) or (evidence.exit_code in _CANNOT_RUN and not evidence.ending.lines)
+
+
+def _not_reached(evidence: Evidence) -> bool:
+    """Say whether what was to start claude ended by itself before it had: with any exit code, as ssh says 255."""
+    by_itself = evidence.exit_code is not None and evidence.exit_code >= 0
+    return not evidence.reached and by_itself and evidence.ending.session_id is None
 
 
 def _with_error(evidence: Evidence) -> Judgement:

@@ -14,6 +14,7 @@ from dropbox_runner.core.reports import error_markdown, result_json, result_mark
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import Task, TaskFile, parse_task
+from dropbox_runner.daemon.confinement import check_confined
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.gatefile import GateFile
@@ -85,11 +86,13 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFil
     if path is None:
         raise RejectedError(name, (Problem("the task's file is gone", "put it back, or drop it again"),))
     try:
-        return admitted(name, durable.read(path, MAX_TASK), settings)
+        file = admitted(name, durable.read(path, MAX_TASK), settings)
     except durable.UnreadableError as error:
         if error.again:
             raise
         raise RejectedError(name, (Problem(str(error), "drop a plain file that you own"),)) from error
+    check_confined(name, file.task, folder.path.parent.parent, settings)
+    return file
 
 
 def written_task(folder: TaskFolder, record: Record) -> Task | None:

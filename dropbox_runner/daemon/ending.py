@@ -18,9 +18,11 @@ from dropbox_runner.core.question import Question, Questions, is_by_runner, pars
 from dropbox_runner.core.record import Asking, Record, Run, Topic
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
-from dropbox_runner.core.stream import read_stream
+from dropbox_runner.core.stream import Ending, read_stream
 from dropbox_runner.core.verdict import Evidence, Judgement, judge, never_began, served
+from dropbox_runner.core.wrapping import reached
 from dropbox_runner.daemon.desk import Desk, first_line, log, written_task
+from dropbox_runner.daemon.wrapped import bring_in_question, is_wrapped
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import LATE_ANSWER, QUESTION, QUESTION_TEXT
 from dropbox_runner.folder.store import TaskFolder
@@ -42,7 +44,8 @@ def end(desk: Desk, action: End) -> None:
     if swept:
         log.info("%s: run %d left processes behind, ended: %s", action.name, run.number, ", ".join(swept))
     ending = read_stream(folder.lines(run.number))
-    evidence = Evidence(ending, exit_code, folder.stderr_head(run.number), _claude_asked(folder, record), run.stop)
+    bring_in_question(folder, run.id)
+    evidence = _evidence(desk, folder, record, run, ending, exit_code)
     measured = _measured(record, run, evidence, desk.now).but(exit_code=exit_code, swept=swept)
     record = record.but(session_seen=record.session_seen or ending.session_id is not None)
     found = denials(ending.denials, record.rules)
@@ -68,6 +71,14 @@ def end(desk: Desk, action: End) -> None:
     else:
         folder.write_record(record)
     desk.agents.forget(run.id)
+
+
+def _evidence(
+    desk: Desk, folder: TaskFolder, record: Record, run: Run, ending: Ending, exit_code: int | None
+) -> Evidence:
+    started, stderr = reached(folder.stderr_head(run.number))
+    started = started or not is_wrapped(desk.settings)
+    return Evidence(ending, exit_code, stderr, _claude_asked(folder, record), run.stop, reached=started)
 
 
 def _with_what_was_denied(judgement: Judgement, found: tuple[Denial, ...]) -> Judgement:

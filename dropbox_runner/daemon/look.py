@@ -8,7 +8,7 @@ from typing import Final
 
 from dropbox_runner.agent.environment import INBOX
 from dropbox_runner.agent.processes import Agents
-from dropbox_runner.agent.program import find_claude
+from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.asking import problem
 from dropbox_runner.core.clock import Now
@@ -23,6 +23,7 @@ from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
+from dropbox_runner.daemon.confinement import Readiness
 from dropbox_runner.daemon.lingering import Lingering
 from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.folder import durable
@@ -59,6 +60,7 @@ class Looker:
         self._agents = agents
         self._arrivals = arrivals
         self._lingering = lingering
+        self._readiness = Readiness(layout, settings)
         self._ground = ground
         self._scanner = Scanner(layout)
         self._looked = False
@@ -185,12 +187,14 @@ class Looker:
         pause = next((name for name in names if is_pause(name)), None)
         if pause is not None:
             return Wait(f"paused: the file {pause} lies in the folder")
-        if find_claude(self._settings.claude) is None:
+        if claude_to_start(self._settings) is None:
             return Wait(
                 f"the claude command ({self._settings.claude}) was not found: install it, or name it in the settings "
                 "(`claude: /path/to/claude`) or with --claude",
                 notable=True,
             )
+        if (trouble := self._readiness.trouble(now)) is not None:
+            return Wait(trouble, notable=True)
         if (lack := lack_of_room(self._layout, self._settings.min_free_mb)) is not None:
             return Wait(f"{lack} (setting `min_free_mb`); make room on it", notable=True)
         if gate is not None and (left := gate.until - now.wall.timestamp()) > 0:

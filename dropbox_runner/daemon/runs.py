@@ -7,17 +7,26 @@ import os
 import signal
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from dropbox_runner.agent.command import Granted, Session, command_line
-from dropbox_runner.agent.environment import INBOX, MARK, TASK_DIR, agent_environment
+from dropbox_runner.agent.environment import (
+    CONFIG_DIR,
+    INBOX,
+    MARK,
+    QUESTION_FILE,
+    READS_CLAUDE_MD,
+    TASK_DIR,
+    agent_environment,
+)
 from dropbox_runner.agent.processes import Launch
-from dropbox_runner.agent.program import find_claude
+from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, PutAside, Start, Stop
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.money import left_to_spend
-from dropbox_runner.core.record import Next, Record, Run, StopOrder, Why
+from dropbox_runner.core.record import Next, ProcessId, Record, Run, StopOrder, Why
 from dropbox_runner.core.reports import summary
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import read_stream
@@ -27,14 +36,13 @@ from dropbox_runner.daemon.ending import ask_for_money
 from dropbox_runner.daemon.handover import under_parent
 from dropbox_runner.daemon.intake import put_aside
 from dropbox_runner.daemon.prompting import prompt_for, question_text
+from dropbox_runner.daemon.wrapped import bring_in_question, drop_question, wrapped
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
 from dropbox_runner.folder.store import TaskFolder
 
 _DEATH_TAKES = 1.0
 """Seconds until a killed process is gone, unless it hangs in the kernel."""
-_CONFIG_DIR = "CLAUDE_CONFIG_DIR"
-"""A session is known only in the configuration folder in which it began."""
 
 
 def start(desk: Desk, action: Start) -> None:
@@ -95,7 +103,7 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     waiting = record
     record = record.but(
         working_dir=record.working_dir or _own_choice(task),
-        config_dir=os.environ.get(_CONFIG_DIR, "") if record.config_dir is None else record.config_dir,
+        config_dir=os.environ.get(CONFIG_DIR, "") if record.config_dir is None else record.config_dir,
     )
     run = _new_run(desk, record, planned, task)
     record = record.with_run(run).but(next=None, late=(), edited=False)
@@ -140,29 +148,35 @@ def _new_run(desk: Desk, record: Record, planned: Next, task: Task) -> Run:
 
 
 def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, task: Task) -> Launch:
-    claude = find_claude(desk.settings.claude)
+    claude = claude_to_start(desk.settings)
     if claude is None:
         raise RunnerError(f"the claude command ({desk.settings.claude}) has gone away")
     if record.working_dir is None:
         durable.make_directory(folder.work)
     session = Session(record.session_id, resume=run.resumed)
     marks = {
-        **({_CONFIG_DIR: record.config_dir} if record.config_dir else {}),
+        **({CONFIG_DIR: record.config_dir} if record.config_dir else {}),
         MARK: run.id,
         "DROPBOX_RUNNER_TASK_ID": record.id,
         TASK_DIR: str(folder.path),
-        "DROPBOX_RUNNER_QUESTION_FILE": str(folder.path / QUESTION),
+        QUESTION_FILE: str(folder.path / QUESTION),
         INBOX: str(desk.store.layout.root),
     }
     settings = desk.settings
-    return Launch(
-        arguments=command_line(claude, task, settings, session, _granted(record, task)),
+    working_dir = Path(record.working_dir) if record.working_dir is not None else folder.work
+    granted = _granted(record, task)
+    if settings.project_settings == "ignore":
+        marks |= {READS_CLAUDE_MD: "1"}
+        granted = replace(granted, directories=(str(working_dir), *granted.directories))
+    launch = Launch(
+        arguments=command_line(claude, task, settings, session, granted),
         environment=agent_environment(os.environ, settings.pass_env, marks, settings.api_retries, desk.commands),
-        working_dir=Path(record.working_dir) if record.working_dir is not None else folder.work,
+        working_dir=working_dir,
         stdin=folder.prompt(run.number),
         stdout=folder.stream(run.number),
         stderr=folder.stderr(run.number),
     )
+    return wrapped(desk, folder, run, task, launch)
 
 
 def _granted(record: Record, task: Task) -> Granted:
@@ -200,15 +214,21 @@ def stop(desk: Desk, action: Stop) -> None:
     order = StopOrder(verdict=action.verdict, reason=action.reason, steady=desk.now.steady, boot=desk.now.boot)
     folder.write_record(record.with_run(run.but(stop=order)))
     log.info("%s: stopping run %d (%s)", action.name, run.number, action.reason)
-    _signal(desk, run, signal.SIGTERM)
+    process = _process(desk, run)
+    if process is not None:
+        # claude itself, for it ends its tools and saves its session: bubblewrap and many launchers do not pass it on.
+        session = Session(record.session_id, resume=run.resumed)
+        desk.agents.send(desk.agents.innermost(process, session.option), signal.SIGTERM)
 
 
 def kill(desk: Desk, action: Kill) -> None:
     """End a run that did not end when it was told to."""
     grace = format_duration(desk.settings.stop_grace)
     log.warning("%s: run %d did not end within %s; killing it", action.name, action.run.number, grace)
-    _signal(desk, action.run, signal.SIGKILL)
-    process = action.run.process
+    process = _process(desk, action.run)
+    if process is not None:
+        # The outermost: what stands for the run. Whatever it was to hold together is swept when its end is judged.
+        desk.agents.send(process, signal.SIGKILL)
     deadline = time.monotonic() + _DEATH_TAKES
     while process is not None and desk.agents.is_alive(process):
         if time.monotonic() > deadline:
@@ -216,10 +236,8 @@ def kill(desk: Desk, action: Kill) -> None:
         time.sleep(0.01)
 
 
-def _signal(desk: Desk, run: Run, number: signal.Signals) -> None:
-    process = run.process or desk.agents.leader(run.id)
-    if process is not None:
-        desk.agents.send(process, number)
+def _process(desk: Desk, run: Run) -> ProcessId | None:
+    return run.process or desk.agents.leader(run.id)
 
 
 def end_moved(desk: Desk, action: EndMoved) -> None:
@@ -231,6 +249,7 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
         return
     swept = desk.agents.sweep(run.id)
     desk.agents.forget(run.id)
+    bring_in_question(folder, run.id)
     ending = read_stream(folder.lines(run.number))
     reason = f"its folder was moved to {action.state}/ while claude worked on it"
     ended = run.but(
@@ -250,6 +269,7 @@ def abandon(desk: Desk, action: Abandon) -> None:
     """Stop a run whose task's folder is gone: nobody could say any more what became of it."""
     desk.agents.sweep(action.name)
     desk.agents.forget(action.name)
+    drop_question(desk.store.layout, action.name)
     log.warning("a run was stopped, because its task was deleted or moved away (run id %s)", action.name)
 
 

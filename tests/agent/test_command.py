@@ -27,9 +27,10 @@ USUAL = [
     "/opt/claude",
     "-p",
     "--verbose",
-    "--output-format=stream-json",
     f"--session-id={SID}",
+    "--output-format=stream-json",
     "--permission-mode=bypassPermissions",
+    "--setting-sources=user",
     f"--allowedTools={SAFE_ASK_RULE}",
     *(f"--disallowedTools={tool}" for tool in OUTLIVING_TOOLS),
     f"--append-system-prompt={PREAMBLE}",
@@ -89,6 +90,13 @@ def test_without_preamble_and_words_of_its_own_there_is_no_system_prompt() -> No
 def test_directories_are_named() -> None:
     given = arguments(dirs=("/a b", "/c"))
     assert [one for one in given if one.startswith("--add-dir")] == ["--add-dir=/a b", "--add-dir=/c"]
+
+
+@pytest.mark.parametrize("session", [FIRST, LATER])
+def test_what_a_working_directory_brings_along_is_ignored_unless_the_settings_say_otherwise(session: Session) -> None:
+    trusting = Settings(project_settings="use")
+    assert "--setting-sources=user" in arguments(session)
+    assert not [one for one in arguments(session, trusting) if one.startswith("--setting-sources")]
 
 
 EVERYTHING: dict[str, object] = {

@@ -76,6 +76,12 @@ def test_the_settings_let_more_through(passed: str, name: str, *, arrives: bool)
     assert (name in environment({name: "value"}, passed)) is arrives
 
 
+@pytest.mark.parametrize("name", [*SYSTEMD, *OUTER_CLAUDE[:4]])
+def test_not_even_settings_that_let_everything_through_pass_on_what_is_meant_for_the_daemon(name: str) -> None:
+    # With NOTIFY_SOCKET an agent could tell systemd that the daemon is well.
+    assert environment({name: "value"}, "*") == ALWAYS
+
+
 def test_our_marks_outrank_those_of_an_outer_run() -> None:
     assert environment({MARK: "outer", "DROPBOX_RUNNER_INBOX": "/outer"}, "DROPBOX_RUNNER_*")[MARK] == "run-1"
 

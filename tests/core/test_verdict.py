@@ -39,6 +39,7 @@ class Row:
     stop: Verdict | None = None
     exists: bool = False
     missing: bool = False
+    reached: bool = True
 
 
 ROWS = {
@@ -85,6 +86,28 @@ ROWS = {
         stderr="error: unknown option '--x'\n",
     ),
     "it did not start and said nothing": Row(Verdict.FAILED, "it said nothing", exit_code=1, lines=0),
+    # What stands between us and claude is everybody's trouble, whatever exit code it has.
+    "the sandbox could not be made": Row(
+        Verdict.ACCOUNT,
+        "before claude was started (exit code 1): bwrap: no",
+        exit_code=1,
+        stderr="bwrap: no\n",
+        lines=0,
+        reached=False,
+    ),
+    "the launcher did not get through": Row(
+        Verdict.ACCOUNT, "(exit code 255): ssh: no route", exit_code=255, stderr="ssh: no route", lines=1, reached=False
+    ),
+    "the launcher went away at once": Row(Verdict.ACCOUNT, "(exit code 0)", exit_code=0, lines=0, reached=False),
+    "the launcher was killed": Row(Verdict.INTERRUPTED, "signal 9", exit_code=-9, lines=0, reached=False),
+    "nobody knows how the launcher ended": Row(Verdict.INTERRUPTED, "unknown", exit_code=None, lines=0, reached=False),
+    "the launcher was told to stop": Row(
+        Verdict.STOPPED, "told", exit_code=143, lines=0, stop=Verdict.STOPPED, reached=False
+    ),
+    "a wrapper that keeps stderr to itself": Row(Verdict.SUCCEEDED, "finished", GOOD, reached=False),
+    "claude itself did not like its options behind a launcher": Row(
+        Verdict.FAILED, "did not start (exit code 1): error", exit_code=1, stderr="error: unknown option", lines=0
+    ),
     "there is nothing to run it with": Row(
         Verdict.ACCOUNT,
         "cannot be run (exit code 127): env: ‘node’",
@@ -124,7 +147,7 @@ ROWS = {
 def test_the_table(row: Row) -> None:
     ending = Ending(result=row.result, lines=row.lines, session_id=row.session_id)
     order = stop(row.stop) if row.stop else None
-    judged = judge(Evidence(ending, row.exit_code, row.stderr, row.asked, order))
+    judged = judge(Evidence(ending, row.exit_code, row.stderr, row.asked, order, reached=row.reached))
     assert judged.verdict is row.verdict
     assert row.reason in judged.reason
     assert (judged.session_exists, judged.session_missing) == (row.exists, row.missing)

@@ -130,6 +130,14 @@ class Inbox:
         }
         self._runner("init", str(self.root))
 
+    def settings(self, **values: object) -> None:
+        """Write the settings file; the next start reads it."""
+        file = Path(self.environment["XDG_CONFIG_HOME"]) / "dropbox-runner" / "config.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        known = {"folder": str(self.root)} | values
+        # JSON is YAML as well.
+        file.write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in known.items()))
+
     # -- the daemon
 
     def start(self, *options: str, settle: str = "0.3") -> None:

@@ -202,6 +202,7 @@ def test_the_agent_can_ask_when_the_projects_settings_set_path(inbox: Inbox) -> 
     project = inbox.home / "project"
     (project / ".claude").mkdir(parents=True)
     (project / ".claude" / "settings.json").write_text(json.dumps({"env": {"PATH": "/usr/bin:/bin"}}))
+    inbox.settings(project_settings="use")
     asks_once(inbox, f"{TASK}working_dir: {project}\n")
 
 
