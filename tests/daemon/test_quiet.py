@@ -13,6 +13,12 @@ pytestmark = pytest.mark.slow
 LINES = 20_000
 
 
+@pytest.fixture
+def watcher() -> bool:
+    """Whoever only looks now and then wakes up for it."""
+    return True
+
+
 def at_rest(daemon: Daemon) -> None:
     """Wait until the daemon has not woken up for a while."""
 
