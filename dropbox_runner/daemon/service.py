@@ -201,7 +201,7 @@ class Service:
     def tick(self) -> tuple[Look, Plan]:
         """Look once and act on it. A plan without actions means: at rest."""
         trace.action("Look")
-        now = self._clock()
+        now, began = self._clock(), time.monotonic()
         if self._watching is not None:
             self._arrivals.note(self._watching.hints())
         look = self._looker.look(now, refused=len(self._refused))
@@ -219,7 +219,8 @@ class Service:
         desk = Desk(
             self._store, self._agents, self._ledger, self._gate, self._settings, self._commands, now, self.failed
         )
-        self._perform(planned, desk)
+        # As long as the look took, on a busy machine: else a long queue would be looked at more than worked on.
+        self._perform(planned, desk, max(_LONGEST_WORK, time.monotonic() - began))
         return look, planned
 
     def _tell(self, look: Look, planned: Plan, now: Now) -> None:
@@ -234,9 +235,9 @@ class Service:
         else:
             self._silent = False
 
-    def _perform(self, planned: Plan, desk: Desk) -> None:
+    def _perform(self, planned: Plan, desk: Desk, seconds: float) -> None:
         """Do what there is time for; what is left over the next look plans again, after what is more urgent by then."""
-        end = time.monotonic() + _LONGEST_WORK
+        end = time.monotonic() + seconds
         told = self._told()
         for action in planned.actions:
             self._try(action, desk)
