@@ -1,4 +1,4 @@
-"""Processes: who they are beyond doubt, starting them, and sweeping up what a run leaves behind (Linux).
+"""Processes: who they are beyond doubt, starting them, sweeping up what a run leaves behind (Linux).
 
 A process is known by its pid, its start time from the kernel and the boot id. Every signal goes through a pidfd that
 was checked against these three after it had been opened, so it can never reach somebody else who got the same pid.
@@ -133,24 +133,26 @@ def leader(run_id: str) -> ProcessId | None:
 
 
 def innermost(process: ProcessId, argument: str) -> ProcessId:
-    """Return the process that was really meant: the last one, below whatever wraps it, that has this argument."""
+    """Return the process that was really meant: the last one, below whatever wraps it, that has this argument.
+
+    One that has all the words of its parent is none: a tool of claude's that was forked just now, or what holds a
+    sandbox together.
+    """
+    found: ProcessId | None = None
     with suppress(psutil.Error, OSError):
-        below = [one for one in psutil.Process(process.pid).children(recursive=True) if _has(one, argument)]
-        parents = {_parent(one) for one in below}
-        found = next((identify(one.pid) for one in below if one.pid not in parents), None)
-        return found or process
-    return process
+        words = {process.pid: _words(process.pid)}
+        for one in psutil.Process(process.pid).children(recursive=True):  # parents before their children
+            words[one.pid] = _words(one.pid)
+            stat = _stat(one.pid)
+            if stat and argument in words[one.pid] and words[one.pid] != words.get(stat.parent):
+                found = identify(one.pid) or found
+    return found or process
 
 
-def _has(process: psutil.Process, argument: str) -> bool:
+def _words(pid: int) -> list[str]:
     with suppress(psutil.Error, OSError):
-        return argument in process.cmdline()
-    return False
-
-
-def _parent(process: psutil.Process) -> int:
-    stat = _stat(process.pid)
-    return stat.parent if stat is not None else 0
+        return psutil.Process(pid).cmdline()
+    return []
 
 
 def sweep(run_id: str, mark: str = MARK) -> tuple[str, ...]:

@@ -19,7 +19,18 @@ import pytest
 
 from dropbox_runner.agent import processes
 from dropbox_runner.agent.environment import MARK
-from dropbox_runner.agent.processes import Agents, Launch, boot_id, identify, is_alive, leader, marked, send, sweep
+from dropbox_runner.agent.processes import (
+    Agents,
+    Launch,
+    boot_id,
+    identify,
+    innermost,
+    is_alive,
+    leader,
+    marked,
+    send,
+    sweep,
+)
 from dropbox_runner.core.record import ProcessId
 
 T = TypeVar("T")
@@ -239,6 +250,38 @@ def test_the_leader_is_found_by_its_mark_and_its_shell_commands_are_not_taken_fo
     wait_until(lambda: len(marked(run_id)) >= 3, "its children never came up")
     assert leader(run_id) == process
     assert leader("no such run") is None
+    sweep(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
+
+
+_FORKS = """
+import os, sys, time
+if not os.fork():
+    time.sleep(60)  # still the same words: it has not become another program yet
+open(sys.argv[1], "w").close()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("wraps", ["exec ", "", "sh -c '\"$@\"; true' sh "], ids=["nothing", "a shell", "two shells"])
+def test_what_is_wrapped_is_found_below_its_wrappers_and_its_own_forks_are_not_taken_for_it(
+    tmp_path: Path, run_id: str, wraps: str
+) -> None:
+    up = tmp_path / "up"
+    (tmp_path / "forks.py").write_text(_FORKS)
+    agents = Agents()
+    wrapper = f'{wraps}"$@"; true' if wraps != "exec " else 'exec "$@"'
+    words = [sys.executable, "-I", "forks.py", str(up), "--session-id=x"]
+    usual = launch(tmp_path, run_id, wrapper)
+    started = agents.start(run_id, Launch(**(vars(usual) | {"arguments": ["/bin/sh", "-c", wrapper, "sh", *words]})))
+    wait_until(up.exists, "it never came up")
+    found = innermost(started, "--session-id=x")
+
+    assert psutil.Process(found.pid).cmdline() == words
+    assert len(psutil.Process(found.pid).children()) == 1, "its fork was taken for it"
+    assert (found == started) is (wraps == "exec ")
+    assert innermost(started, "--session-id=y") == started
     sweep(run_id)
     agents.exit_code(run_id)
     agents.forget(run_id)
