@@ -276,6 +276,7 @@ def test_what_is_wrapped_is_found_below_its_wrappers_and_its_own_forks_are_not_t
     usual = launch(tmp_path, run_id, wrapper)
     started = agents.start(run_id, Launch(**(vars(usual) | {"arguments": ["/bin/sh", "-c", wrapper, "sh", *words]})))
     wait_until(up.exists, "it never came up")
+    assert started is not None
     found = innermost(started, "--session-id=x")
 
     assert psutil.Process(found.pid).cmdline() == words
