@@ -176,7 +176,7 @@ class Service:
                 raise
             if planned.actions:
                 continue  # what was seen is no longer so: one of them may have started an agent
-            if self._stops and not _running(look):
+            if self._stops and not _running(look) and not self._agents.watched():
                 break
             if drain and _drained(look):
                 break

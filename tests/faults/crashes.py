@@ -99,8 +99,9 @@ def _photograph(story: str, album: Path) -> None:
 def _states(album: Path) -> Iterator[State]:
     seen: set[str] = set()
     source = ""
-    for copy in sorted(album.iterdir()):
-        point = Point(**json.loads((copy / "point").read_text()))
+    # One without it is a copy that was being made when the daemon was killed.
+    for file in sorted(album.glob("*/point")):
+        copy, point = file.parent, Point(**json.loads(file.read_text()))
         if point.step == "move: rename":
             source = point.path
         new = (digest := _digest(copy)) not in seen

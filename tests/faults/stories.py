@@ -99,7 +99,7 @@ def _limited(inbox: Inbox) -> bool:
 
 
 def _edited(inbox: Inbox) -> bool:
-    return not (inbox.root / "x.yaml").exists() and bool(inbox.record("x").get("edited"))
+    return not (inbox.root / "x.yaml").exists()
 
 
 _API_ERROR = 'error=true; text="API Error: {0}"; more=\',"api_error_status":{0}{1}\'\n'
@@ -207,8 +207,8 @@ STORIES = (
         {"x": "done"},
         told=("make it shorter",),
     ),
-    Scenario("stopped", (Do(_always, _drop()), Do(_works, _stop)), {"x": "done"}, {"x.0": _WAIT}),
-    Scenario("adopted", (Do(_always, _drop()), Do(_works, _die)), {"x": "done"}, {"x.0": _WAIT}),
+    Scenario("stopped", (Do(_always, _drop()), Do(_works, _stop, brief=False)), {"x": "done"}, {"x.0": _WAIT}),
+    Scenario("adopted", (Do(_always, _drop()), Do(_works, _die, brief=False)), {"x": "done"}, {"x.0": _WAIT}),
     Scenario(
         "moved away",
         (Do(_always, _drop()), Do(_works, _move_away)),

