@@ -28,6 +28,21 @@ class TakeEdit:
 
 
 @dataclass(frozen=True)
+class TakeRewrite:
+    """Take note that somebody has changed a task's file where it lies, in running/ or blocked/."""
+
+    name: str
+    state: State
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """Go on with the taking of a dropped folder, whose task's file still lies among its attachments."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Forget:
     """Remove what is left of a task that was never started and whose file was taken back: our own record."""
 
@@ -101,6 +116,24 @@ class TakeAnswer:
 
 
 @dataclass(frozen=True)
+class TakeLate:
+    """Put answers aside that answer nothing any more, and pass them on with what claude is told next."""
+
+    name: str
+    state: State
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CarryOver:
+    """Bring what an editor or a sync tool has put where a task was to where it is by now."""
+
+    name: str
+    state: State
+    """Where it was, and where nothing else of it lies."""
+
+
+@dataclass(frozen=True)
 class Cancel:
     """End a task that is not running."""
 
@@ -146,6 +179,8 @@ class Abandon:
 Action = (
     Take
     | TakeEdit
+    | TakeRewrite
+    | Unpack
     | Forget
     | Admit
     | Start
@@ -155,6 +190,8 @@ Action = (
     | End
     | File
     | TakeAnswer
+    | TakeLate
+    | CarryOver
     | Cancel
     | Tidy
     | PutAside

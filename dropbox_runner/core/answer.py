@@ -11,16 +11,18 @@ from pydantic_core import PydanticCustomError
 
 from dropbox_runner.core.cleantext import clean_text, decode_anyhow, without_end_mark
 from dropbox_runner.core.errors import RejectedError
+from dropbox_runner.core.names import Kind, kind_of
 from dropbox_runner.core.taskfields import to_bool
 from dropbox_runner.core.yamltext import read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dropbox_runner.core.question import Question
 
 ANSWER_NAMES = ("answer.md", "answer.txt", "answer.yaml", "answer.yml", "answer.json", "answer")
 
+_FILED = re.compile(r"answer-\d+(-\d+)?(\.|$)", re.IGNORECASE)
 MAX_ANSWER_BYTES = 8 << 20
 
 _KEYS = ("answer", "text")
@@ -28,6 +30,22 @@ _NUMBER = re.compile(r"[#(]?(\d{1,3})[.)]?", re.ASCII)
 _DONE = re.compile(
     r"^[ \t]*[\"']?done[\"']?[ \t]*:[ \t]*[\"']?(?:true|yes|on)[\"']?[ \t]*,?[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
+
+
+def answers_among(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the answer files among these names, in the order in which they are read: `Answer.MD` is one as well."""
+    known = {name: ANSWER_NAMES.index(name.lower()) for name in names if name.lower() in ANSWER_NAMES}
+    return tuple(sorted(known, key=lambda name: (known[name], name)))
+
+
+def misnamed_answer(name: str) -> bool:
+    """Say whether a file was probably meant as an answer, and is none: `answer.md.txt`, `answer (1).md`."""
+    return (
+        name.lower().startswith("answer")
+        and not answers_among([name])
+        and not _FILED.match(name)
+        and kind_of(name) in (Kind.TASK, Kind.OTHER)
+    )
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ def conclude(
         case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if record.edited:
             # It was edited while it was being worked on: it has not ended before the session knows that.
             return record.but(next=Next(why=Why.EDITED))
+        case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if record.late:
+            return record.but(next=Next(why=Why.LATE))
         case Verdict.DENIED if patience.on_denial == "ask":
             return record.but(asking=Asking(topic=Topic.DENIED, rules=rules))
         case Verdict.DENIED if patience.on_denial == "ignore":

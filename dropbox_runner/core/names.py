@@ -15,6 +15,7 @@ from typing import assert_never
 from dropbox_runner.core.states import State
 
 TASK_SUFFIXES = (".yaml", ".yml", ".md", ".markdown", ".txt")
+TASK_FILES = tuple(f"task{suffix}" for suffix in TASK_SUFFIXES)
 _STATES = frozenset(state.value for state in State)
 _LONGEST = 100
 """Bytes in the name of a task's folder: leaves room for `-12`, and for what sync tools add, in 255 bytes."""
@@ -25,26 +26,55 @@ _TEMPORARY = re.compile(
     | [~\#]$                        # backups of vim, emacs, nano
     | ^4913$                        # vim probes whether it may write here
     | ^sed[A-Za-z0-9]{6}$           # sed -i
-    | \.(tmp|temp|part|partial|filepart|crdownload|download|opdownload|swp|swo|swx|bak|orig|rej|old|kate-swp|bts)$
-    | \.!sync$ | !sync$             # Resilio
+    | ^tmp[a-z0-9_]{8}$             # Python's tempfile, as programs that write "atomically" use it
+    | \.(tmp|temp|part|partial|filepart|crdownload|crswap|download|opdownload|aria2|bts|vsctmp)$
+    | \.(sw[a-px]|kate-swp|bak|orig|rej|old)$
+    | \.tmp\.[\w.-]+$               # name.tmp.PID.TIME
+    | \.(ya?ml|md|markdown|txt|json)\.([A-Za-z0-9]{6}|\d+)$  # Qt (Kate, KWrite) and node save through such a name
+    | \.~[0-9a-f]+$                 # Nextcloud
+    | \.sb-[0-9a-f]{8}-\w{6}$       # macOS, saving on a network share
+    | !sync$                        # Resilio
     | ___jb_(tmp|old)___$           # JetBrains' safe write
-    | ^(Thumbs\.db|desktop\.ini|Icon\r)$
+    | ^\(A\ Document\ Being\ Saved\ By\ .*\)
+    | ^(Thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|Icon\r)$
+    | ^(__MACOSX|\$RECYCLE\.BIN|System\ Volume\ Information|lost\+found|@eaDir|Network\ Trash\ Folder|Temporary\ Items)$
     | :Zone\.Identifier$
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_PARTIAL = re.compile(
+    r"""
+      ^(\.syncthing\.|~syncthing~).*\.tmp$
+    | ^\.(?=[\w.-]*\.[A-Za-z0-9]{6}$)(?![\w.-]*\.([a-z]{6}|[0-9]{6})$).+$  # rsync; not `.config.backup`
+    | ^\.unison\..*\.unison\.tmp$
+    | \.(part|partial|filepart|crdownload|download|opdownload|aria2|bts|icloud)$
+    | !sync$
+    | \.~[0-9a-f]+$
+    | ^\.goutputstream-
+    | ^\.pending-\d+-               # Android
+    """,
+    re.VERBOSE,
+)
 _CONFLICT = re.compile(
     r"""
       \.sync-conflict-\d{8}-\d{6}   # Syncthing
-    | \(.*conflicted\ copy.*\)      # Dropbox, Nextcloud
+    | \(.*conflicted\ copy.*\)      # Dropbox, Nextcloud, Obsidian
+    | \(.*(in\ Konflikt\ stehende\ Kopie|Konfliktkopie|en\ conflit|copia\ (en\ conflicto|conflictiva|in\ conflitto)).*\)
+    | \((Case|Selective\ Sync|Unicode\ Encoding|Whitespace)\ Conflict.*\)  # Dropbox
+    | \(case\ clash\ from\ .*\)     # Nextcloud
     | _conflict-\d                  # ownCloud
     | \(SFConflict\ .*\)            # Seafile
     | \.Conflict(\.|$)              # Resilio
-    | \.conflict\d+$                # rclone bisync
+    | \.conflict\d+(\.|$) | \.\.path[12]$  # rclone bisync
     | -safeBackup-\d+               # OneDrive client
+    | \[Conflict(ed)?\] | _conf\(\d+\)  # Google Drive
+    | \(copy:\ conflict.*\ on\ .*\) # Unison
+    | _[A-Z][a-z]{2}-\d{2}-\d{4,6}-\d{4}_Conflict  # Synology Drive
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+"""What Windows keeps for devices: a synced folder of this name never arrives there."""
 _DRAFT = re.compile(r"\.draft(\.|$)", re.IGNORECASE)
 _OURS = re.compile(r"^(readme|status|pause|license|changelog)([.\s_-]|$)", re.IGNORECASE)
 
@@ -58,7 +88,9 @@ class Kind(Enum):
     TEMPORARY = auto()
     """Somebody's half of an operation: nothing to see."""
     LEFT_ALONE = auto()
-    """A draft, a readme, another kind of file: none of our business."""
+    """A draft, a readme, one of our own: none of our business, and its owner knows."""
+    OTHER = auto()
+    """Another kind of file: none of our business either, but whoever dropped it may have meant it for a task."""
 
 
 def kind_of(name: str) -> Kind:
@@ -69,7 +101,12 @@ def kind_of(name: str) -> Kind:
         return Kind.CONFLICT
     if _DRAFT.search(name) or _OURS.search(name) or name in _STATES:
         return Kind.LEFT_ALONE
-    return Kind.TASK if PurePosixPath(name).suffix.lower() in TASK_SUFFIXES else Kind.LEFT_ALONE
+    return Kind.TASK if PurePosixPath(name).suffix.lower() in TASK_SUFFIXES else Kind.OTHER
+
+
+def is_partial(name: str) -> bool:
+    """Say whether a file of this name is one that is just being brought: what it is a part of is not complete."""
+    return _PARTIAL.search(name) is not None
 
 
 def why_no_task(name: str) -> str | None:
@@ -81,7 +118,7 @@ def why_no_task(name: str) -> str | None:
             return "it is the copy that a sync tool makes of a file that was changed on two sides"
         case Kind.TEMPORARY:
             return "its name is that of a temporary or hidden file"
-        case Kind.LEFT_ALONE if PurePosixPath(name).suffix.lower() not in TASK_SUFFIXES:
+        case Kind.OTHER:
             return f"its name must end in {', '.join(TASK_SUFFIXES)}"
         case Kind.LEFT_ALONE if _DRAFT.search(name):
             return "it is a draft; rename it to run it"
@@ -99,14 +136,44 @@ def is_pause(name: str) -> bool:
 def folder_name(file: str) -> str:
     """Return the name of the task's folder: the file's, without what shells, terminals and other systems choke on.
 
-    `fix login.yaml` → `fix-login`. Never empty, never hidden, never a path, at most 100 bytes of UTF-8.
+    `fix login.yaml` → `fix-login`; a dropped folder keeps its own name. Never empty, never hidden, never a path, never
+    one that Windows reserves, at most 100 bytes of UTF-8.
     """
-    stem = unicodedata.normalize("NFC", PurePosixPath(file).stem if "." in file.lstrip(".") else file)
-    kept = "".join(char if char.isalnum() or char in "._+@=-" else "-" for char in stem)
+    stem = file.partition("/")[0] if in_folder(file) else PurePosixPath(file).stem if "." in file.lstrip(".") else file
+    kept = "".join(char if char.isalnum() or char in "._+@=-" else "-" for char in unicodedata.normalize("NFC", stem))
     name = re.sub(r"-{2,}", "-", kept).strip("-.") or "task"
     while len(name.encode()) > _LONGEST:
         name = name[:-1]
-    return name.rstrip("-.") or "task"
+    name = name.rstrip("-.") or "task"
+    return f"task-{name}" if _RESERVED.match(name) else name
+
+
+def is_task_file(name: str) -> bool:
+    """Say whether this is the name of a task's file in its folder, or in a folder that was dropped."""
+    return name.lower() in TASK_FILES
+
+
+def in_folder(file: str) -> bool:
+    """Say whether this is the task's file of a dropped folder (`report/task.yaml`), and not a file by itself."""
+    return "/" in file and is_task_file(file.partition("/")[2])
+
+
+def same_file(file: str) -> str:
+    """Return what two names have in common that mean the same file: an edit may come back under another one.
+
+    A Mac writes `ü` as two characters, and some editors and people turn `.yml` into `.yaml`. Names that differ in case
+    are two files, except where their filesystem says otherwise.
+    """
+    file = unicodedata.normalize("NFC", file)
+    if in_folder(file):
+        return file.partition("/")[0] + "/"
+    stem, _, suffix = file.rpartition(".")
+    return f"{stem}.{ {'yml': 'yaml', 'markdown': 'md'}.get(suffix.lower(), suffix.lower()) }"
+
+
+def alike(name: str) -> str:
+    """Return what names have in common that are one name on some filesystem: those that differ in case, or in form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def numbered(name: str, number: int) -> str:

@@ -15,6 +15,7 @@ from dropbox_runner.core.actions import (
     Admit,
     Adopt,
     Cancel,
+    CarryOver,
     End,
     EndMoved,
     File,
@@ -26,13 +27,16 @@ from dropbox_runner.core.actions import (
     Take,
     TakeAnswer,
     TakeEdit,
+    TakeLate,
+    TakeRewrite,
     Tidy,
+    Unpack,
 )
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.durations import format_duration
-from dropbox_runner.core.names import readable
+from dropbox_runner.core.names import readable, same_file
 from dropbox_runner.core.record import Record, Run, Why
-from dropbox_runner.core.seen import Limits, Look, Seen
+from dropbox_runner.core.seen import Drop, Limits, Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State, Verdict
 
@@ -89,13 +93,17 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
     """Return what should happen now. Calling it again after everything has been done returns no actions."""
     desk = _Desk()
     look = _without_twins(look, desk)
+    edits = {} if limits.stopping else {same_file(readable(drop.file)): drop for drop in look.drops}
     for seen in look.tasks:
-        _one_task(seen, now, limits, desk)
+        edit = edits.get(_dropped(seen.record)) if edits and seen.record is not None else None
+        _one_task(seen, edit, now, limits, desk)
     known = {seen.record.open_run.id for seen in look.tasks if seen.record is not None and seen.record.open_run}
     if all(seen.record is not None or not seen.unreadable for seen in look.tasks):
         # Whose run it is may stand in a record that cannot be read just now.
         for run_id in sorted(look.watched - known):
             desk.act(Abandon(run_id))
+    for one in look.left_alone:
+        desk.wait(readable(one.name), Wait(one.reason, notable=True))
     if not limits.stopping:
         _drops(look, desk)
         _starts(look, now, limits, desk)
@@ -129,15 +137,21 @@ def _how_much(seen: Seen, record: Record) -> tuple[int, int, bool, bool]:
     return len(record.runs), len(record.history), seen.state is State.RUNNING, seen.name == record.name
 
 
-def _one_task(seen: Seen, now: Now, limits: Limits, desk: _Desk) -> None:
+def _one_task(seen: Seen, edit: Drop | None, now: Now, limits: Limits, desk: _Desk) -> None:
     if seen.unreadable:
         desk.wait(seen.name, Wait(seen.unreadable, notable=True))
         return
     if seen.halves:
         desk.act(Tidy(seen.name, seen.state, seen.halves))
-    if seen.record is None and seen.state is State.PENDING and seen.bare:
+    if seen.record is None and seen.settling is not None and not seen.stray:
+        desk.wait(seen.name, seen.settling)
+        return
+    if seen.record is None and seen.state is State.PENDING and seen.bare and seen.settling is None:
         # The daemon died before it had written the record; the file is still in the inbox, or was taken back.
         desk.act(Forget(seen.name))
+        return
+    if seen.stray:
+        _stray(seen, desk)
         return
     if seen.record is None:
         desk.act(PutAside(seen.name, seen.state, seen.trouble))
@@ -146,7 +160,7 @@ def _one_task(seen: Seen, now: Now, limits: Limits, desk: _Desk) -> None:
         case State.PENDING | State.BLOCKED if seen.record.open_run is not None:
             desk.act(EndMoved(seen.name, seen.state))
         case State.RUNNING:
-            _running(seen, seen.record, now, limits, desk)
+            _running(seen, seen.record, edit, now, limits, desk)
         case State.BLOCKED:
             _blocked(seen, seen.record, desk)
         case State.PENDING:
@@ -157,18 +171,75 @@ def _one_task(seen: Seen, now: Now, limits: Limits, desk: _Desk) -> None:
             assert_never(seen.state)
 
 
-def _running(seen: Seen, record: Record, now: Now, limits: Limits, desk: _Desk) -> None:
+def _running(seen: Seen, record: Record, edit: Drop | None, now: Now, limits: Limits, desk: _Desk) -> None:
     run = record.open_run
     if run is not None:
         if not seen.alive:
-            desk.act(End(seen.name))
+            # An edit that is complete comes first: the run is then judged as one whose task goes on.
+            ready = edit is not None and edit.wait is None
+            desk.act(TakeEdit(edit.file, seen.name, seen.state) if edit is not None and ready else End(seen.name))
             return
         if not seen.supervised or run.process is None:
             desk.act(Adopt(seen.name, run))
         _alive(seen, run, now, limits, desk)
-    else:
+        _rewritten(seen, desk)
+        _late(seen, desk)
+    elif not (may_go_on(record) and (_edited(seen, edit, desk) or _late(seen, desk))):
         # Either its run has just been judged, or the daemon died between the move to running/ and the start.
         desk.act(File(seen.name, seen.state, home(record)))
+
+
+def may_go_on(record: Record) -> bool:
+    """Say whether a task that has ended goes on when a person has more to say before it has been filed."""
+    ended = record.outcome.verdict if record.outcome is not None else None
+    return ended in (Verdict.SUCCEEDED, Verdict.FAILED, Verdict.DENIED)
+
+
+def _edited(seen: Seen, edit: Drop | None, desk: _Desk) -> bool:
+    """Say whether an edit of a task that has ended is there, or soon will be: it is not to begin another from zero."""
+    if edit is not None and edit.wait is None:
+        desk.act(TakeEdit(edit.file, seen.name, seen.state))
+    elif edit is not None and edit.wait is not None and edit.wait.until is not None:
+        desk.wait(seen.name, Wait("it has ended, but an edit of it is just arriving", edit.wait.until))
+    else:
+        return _rewritten(seen, desk)
+    return True
+
+
+def _rewritten(seen: Seen, desk: _Desk) -> bool:
+    """Do what there is to do about a text that was changed where it lies; say if it will soon be done."""
+    if not seen.rewritten or desk.busy(seen.name):
+        return False
+    if seen.text_wait is None:
+        desk.act(TakeRewrite(seen.name, seen.state))
+        return True
+    desk.wait(seen.name, seen.text_wait)
+    return seen.text_wait.until is not None
+
+
+def _late(seen: Seen, desk: _Desk) -> bool:
+    """Do what there is to do about an answer that lies beside a task that asks nothing; say if it will soon be done."""
+    if not seen.answers or desk.busy(seen.name):
+        return False
+    if seen.answer_wait is None:
+        desk.act(TakeLate(seen.name, seen.state, seen.answers))
+        return True
+    desk.wait(seen.name, seen.answer_wait)
+    # Not for one that somebody may keep open for hours.
+    return seen.answer_wait.until is not None
+
+
+def _stray(seen: Seen, desk: _Desk) -> None:
+    place = f"{seen.state}/{seen.name}"
+    if not seen.answers and not seen.cancel:
+        return  # an empty folder, the lock of an editor: nothing to carry, and perhaps more is to come
+    if seen.elsewhere is None:
+        reason = "there is no task of this name: move the file to the task that it is for, or delete the folder"
+        desk.wait(place, Wait(reason, notable=True))
+    elif seen.answer_wait is None:
+        desk.act(CarryOver(seen.name, seen.state))
+    else:
+        desk.wait(place, seen.answer_wait)
 
 
 def home(record: Record) -> State:
@@ -210,45 +281,68 @@ def _blocked(seen: Seen, record: Record, desk: _Desk) -> None:
     elif record.next is not None:
         # The answer was taken, and the daemon died before the task had moved.
         desk.act(TakeAnswer(seen.name, record.next.answers))
+    elif seen.returned:
+        desk.act(TakeLate(seen.name, seen.state, seen.returned))
     elif seen.answers and seen.answer_wait is None:
         desk.act(TakeAnswer(seen.name, seen.answers))
     elif seen.answer_wait is not None:
         desk.wait(seen.name, seen.answer_wait)
+    elif seen.rewritten:
+        _rewritten(seen, desk)
     elif not seen.asked:
         desk.wait(seen.name, Wait("it asks nothing; to let it go on, move it to pending/", notable=True))
 
 
 def _pending(seen: Seen, record: Record, desk: _Desk) -> None:
+    if _is_packed(seen):
+        desk.act(Unpack(seen.name))
     if not seen.has_task:
         return  # see _drops: its file may still be in the inbox
     if seen.cancel:
         desk.act(Cancel(seen.name, seen.state, _CANCELLED))
     elif record.next is None:
         desk.act(Admit(seen.name))
+    else:
+        _late(seen, desk)
 
 
 def _drops(look: Look, desk: _Desk) -> None:
-    tasks = look.tasks if look.drops else ()
-    beginnings = {seen.record.dropped.file: seen.name for seen in tasks if _is_beginning(seen) and seen.record}
+    if not look.drops and not any(map(_lacks_its_file, look.tasks)):
+        return  # the usual case, whatever waits in pending/
+    beginnings = {_dropped(seen.record): seen.name for seen in look.tasks if _is_beginning(seen) and seen.record}
     unfinished = {
-        seen.record.dropped.file: seen for seen in tasks if seen.record is not None and not _is_beginning(seen)
+        _dropped(seen.record): seen for seen in look.tasks if seen.record is not None and not _is_beginning(seen)
     }
-    in_inbox: set[str] = set()
+    taken: set[str] = set()
     for drop in look.drops:
-        started = beginnings.pop(readable(drop.file), None)
+        file = same_file(readable(drop.file))
+        started = beginnings.pop(file, None)
         if drop.wait is not None:
             desk.wait(drop.file, drop.wait)
-        elif (held := unfinished.get(readable(drop.file))) is not None:
+        elif (held := unfinished.get(file)) is not None:
             if not desk.busy(held.name):
                 desk.act(TakeEdit(drop.file, held.name, held.state))
-        else:
+        elif file not in taken:  # else the next look finds the task that the other one has become
             desk.act(Take(drop.file, started or drop.task, begun=started is not None))
+            taken.add(file)
+    in_inbox: set[str] = set()
     for seen in [one for one in look.tasks if _lacks_its_file(one) and not desk.busy(one.name)]:
-        in_inbox = in_inbox or {readable(file) for file in (*(drop.file for drop in look.drops), *look.later)}
-        if seen.record is not None and seen.record.dropped.file not in in_inbox:
+        in_inbox = in_inbox or {
+            same_file(readable(file)) for file in (*(drop.file for drop in look.drops), *look.later)
+        }
+        if seen.record is None or _dropped(seen.record) in in_inbox:
+            continue
+        if seen.settling is not None:
+            # A sync tool may have brought half of a folder that was moved here on another device.
+            desk.wait(seen.name, seen.settling)
+        else:
             # Its file is neither here nor in the inbox: somebody took the task back.
             bare = _is_beginning(seen) and seen.bare
             desk.act(Forget(seen.name) if bare else Cancel(seen.name, seen.state, "its file was taken back"))
+
+
+def _dropped(record: Record) -> str:
+    return same_file(record.dropped.file)
 
 
 def _lacks_its_file(seen: Seen) -> bool:
@@ -256,7 +350,13 @@ def _lacks_its_file(seen: Seen) -> bool:
 
 
 def _is_beginning(seen: Seen) -> bool:
-    return _lacks_its_file(seen) and seen.record is not None and not seen.record.runs
+    return _lacks_its_file(seen) and seen.record is not None and not seen.record.runs and not _is_packed(seen)
+
+
+def _is_packed(seen: Seen) -> bool:
+    # Once it has been admitted, what lies in work/ under such a name is claude's, or a person's.
+    record = seen.record
+    return _lacks_its_file(seen) and seen.packed and record is not None and record.next is None and not record.runs
 
 
 def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
@@ -276,6 +376,8 @@ def _starts(look: Look, now: Now, limits: Limits, desk: _Desk) -> None:
         early_by = (record.not_before or 0.0) - now.wall.timestamp()
         if look.paused is not None:
             desk.wait(seen.name, look.paused)
+        elif seen.text_wait is not None:
+            desk.wait(seen.name, seen.text_wait)
         elif early_by > 0:
             desk.wait(seen.name, Wait(_too_early(record), now.steady + early_by))
         elif free > 0 and starts_left > 0:

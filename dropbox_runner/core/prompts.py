@@ -54,6 +54,7 @@ def continuation_prompt(why: Why, detail: str = "", answer: str = "") -> str:
         Why.MONEY: "The budget for this task was spent and has been raised. Go on with the task.",
         Why.RETRY: "The run failed. Look where things stand, then try again.",
         Why.EDITED: "You have ended your turn, but the task is not over.",
+        Why.LATE: "You have ended your turn, but the person has more to say.",
         Why.HANDED_BACK: "This task was handed back to you. Look where it stands, then complete it.",
     }[why]
     parts = [f"# {why.value.replace('_', ' ').capitalize()}", said]
@@ -76,12 +77,22 @@ def with_edit(prompt: str, instructions: str) -> str:
     )
 
 
+def with_attachments(prompt: str, places: tuple[str, ...]) -> str:
+    """Say where the files lie that the person handed over together with the task, where that is not plain to see."""
+    if not places:
+        return prompt
+    named = "\n".join(f"- {path}" for path in places)
+    return f"{prompt}\nThe files that came with the task lie in\n\n{named}\n"
+
+
 def with_late_words(prompt: str, texts: tuple[str, ...]) -> str:
     """Add what the person wrote too late for an earlier question, marked as such: it answers nothing asked since."""
     if not texts:
         return prompt
     said = "\n\n".join(text.strip() for text in texts)
-    return f"{prompt}\nBefore your last question had reached the person, they also wrote:\n\n{_quoted(said)}\n"
+    return (
+        f"{prompt}\nThe person also wrote this, too late to be the answer to a question of yours:\n\n{_quoted(said)}\n"
+    )
 
 
 def _quoted(text: str) -> str:

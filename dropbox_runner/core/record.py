@@ -81,6 +81,7 @@ class Why(StrEnum):
     RETRY = "retry"
     HANDED_BACK = "handed_back"
     EDITED = "edited"
+    LATE = "late"
 
 
 class Next(_Kept):
@@ -251,6 +252,8 @@ class Record(_Kept):
     """None: it has not ended."""
     edited: bool = False
     """The task's file was replaced by a newer one of which the session has not been told yet."""
+    attached: tuple[str, ...] = ()
+    """What newer texts of it have brought along, by its name in work/; the next prompt names it."""
     not_acted_on: tuple[str, ...] = ()
     """Fields of the task that this version reads, but does nothing about."""
     late: tuple[str, ...] = ()

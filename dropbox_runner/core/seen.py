@@ -11,13 +11,22 @@ from dropbox_runner.core.states import State
 
 @dataclass(frozen=True)
 class Drop:
-    """A file in the inbox that is meant to be a task."""
+    """A file in the inbox that is meant to be a task, or that of a folder (`report/task.yaml`) that is."""
 
     file: str
     wait: Wait | None
     """None: it is complete and can be taken."""
     task: str
     """The name that its folder would have."""
+
+
+@dataclass(frozen=True)
+class LeftAlone:
+    """Something that nothing is done about, and what its owner may do. Shown, and else left where it is."""
+
+    name: str
+    """Its path below the inbox."""
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,18 @@ class Seen:
     """Why its folder cannot be read just now, if it cannot: then nothing is done about it."""
     has_task: bool = True
     """Whether the task's file is there: the move that brings it is the last step of taking it."""
+    settling: Wait | None = None
+    """Whether more of it may be on its way, while it is not whole."""
+    rewritten: bool = False
+    """Whether its text is another than the one that was taken: somebody has changed it where it lies."""
+    text_wait: Wait | None = None
+    """Why its text is not read just now: somebody is still at it."""
+    packed: bool = False
+    """Whether the task's file still lies in work/, with which it was dropped."""
+    stray: bool = False
+    """Whether there is no task in it, but only what was written for one that has moved on."""
+    elsewhere: State | None = None
+    """Where the task of a stray folder is by now, if anywhere."""
     bare: bool = False
     """Whether there is nothing in it but our record."""
     halves: tuple[str, ...] = ()
@@ -48,6 +69,8 @@ class Seen:
     """Whether a question lies in it."""
     answers: tuple[str, ...] = ()
     """The answer files beside it."""
+    returned: tuple[str, ...] = ()
+    """Those of them that were taken before, and that a sync tool has brought back."""
     answer_wait: Wait | None = None
     """Why the answer is not taken yet, when there is one."""
 
@@ -68,6 +91,7 @@ class Look:
     """More files in the inbox, which a later look will judge: there are so many that this one has enough to do."""
     watched: frozenset[str] = frozenset()
     """The ids of the runs whose processes this daemon watches."""
+    left_alone: tuple[LeftAlone, ...] = ()
 
 
 @dataclass(frozen=True)

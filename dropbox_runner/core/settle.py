@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
+LEFT_OVER: Final = 900.0
+"""Seconds without a change after which a lock counts as left over, where nobody can tell whether its editor lives."""
 EMPTY = "it is empty; waiting for its content"
 
 
@@ -73,8 +76,18 @@ class Surroundings:
     open_for_writing: bool = False
     editor: str | None = None
     """The editor that has it open, by its lock file beside it."""
+    editor_known: bool = True
+    """Whether that editor is known to live, and not only its lock."""
+    left_over: str = ""
+    """A lock that is not waited for, because its editor is gone."""
     ends_explicitly: bool = False
     """The text says itself that it is finished: a last line `.`, or `done: true`."""
+
+
+def still_open(editor: str, what: str, *, known: bool) -> str:
+    """Say that an editor has something open, or seems to."""
+    maybe = f" (or has left its lock behind: taken when that has not changed for {LEFT_OVER / 60:.0f} min)"
+    return f"{editor} still has {what} open{'' if known else maybe}"
 
 
 def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: float) -> Wait | None:
@@ -86,8 +99,11 @@ def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: floa
     if around.ends_explicitly:
         return None
     if around.editor is not None:
-        return Wait(f"{around.editor} still has it open", notable=True)
+        return Wait(still_open(around.editor, "it", known=around.editor_known), notable=True)
     if sighting.arrival is Arrival.MOVED_IN:
         return None
     quiet_at = sighting.since + settle
-    return Wait("waiting until it has been quiet for a while", quiet_at) if now < quiet_at else None
+    if now >= quiet_at:
+        return None
+    left_over = f" ({around.left_over} is left over and not waited for)" if around.left_over else ""
+    return Wait(f"waiting until it has been quiet for a while{left_over}", quiet_at, notable=bool(left_over))

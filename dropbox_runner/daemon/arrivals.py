@@ -7,9 +7,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropbox_runner.core.settle import Arrival, Sighting, Surroundings, Wait, observe, waits_for
+from dropbox_runner.core.settle import LEFT_OVER, Arrival, Fingerprint, Sighting, Surroundings, Wait, observe, waits_for
 from dropbox_runner.daemon.watcher import Hint
 from dropbox_runner.folder import durable, probe
+from dropbox_runner.folder.locks import lock_on
+from dropbox_runner.folder.tree import survey, who_writes
 
 _Place = tuple[Path, str]
 """A folder and a name in it. Not one path: to make fifty thousand of those at every look takes long."""
@@ -30,6 +32,8 @@ class Arrivals:
     def __init__(self) -> None:
         self._known: dict[_Place, _Known] = {}
         self._hints: dict[_Place, Arrival] = {}
+        self._locks: dict[_Place, _Place] = {}
+        """Locks of which nobody can tell whether their editor lives → the file that each is for."""
 
     def note(self, hints: Iterable[Hint]) -> None:
         """Take in what the watcher has noticed; of several hints for one file the last one holds."""
@@ -50,13 +54,13 @@ class Arrivals:
         if seen is None:
             return Wait("it went away")
         before = self._known.get(place)
-        sighting = observe(before.sighting if before else None, seen, self._hints.pop(place, None), now)
+        sighting = self._sight(place, seen, now)
         known = before if before and before.sighting == sighting else _Known(sighting, probe.is_plain(path))
         self._known[place] = known
         if not known.plain:
             return None  # whoever reads it says what it is
         # What is cheap to know comes first: thousands of files may be waiting at a time, at every look.
-        around = Surroundings(editor=probe.editor_of(name, siblings))
+        around = self._lock(place, siblings, sighting, now)
         wait = waits_for(sighting, around, settle, now)
         if wait is not None and self._ends(place, has_end):
             around = replace(around, ends_explicitly=True)
@@ -67,10 +71,59 @@ class Arrivals:
             wait = Wait("it is a hard link, which can be changed under another name; drop a copy of it", notable=True)
         return wait
 
+    def wait_for_folder(self, root: Path, name: str, task_file: str, settle: float, now: float) -> Wait | None:
+        """Say what is missing until a dropped folder, with this task file in it, is there to its last file.
+
+        The end that a text may give itself says nothing of the files that are to lie beside it.
+        """
+        path = root / name
+        try:
+            tree, size = survey(path), (path / task_file).lstat().st_size
+        except OSError as error:
+            return Wait(f"it cannot be read: {error.strerror}", notable=True)
+        sighting = self._sight((root, name), tree.fingerprint, now)
+        if tree.refused or tree.busy:
+            return Wait(tree.refused or tree.busy, notable=True)
+        if tree.locked and now < sighting.since + LEFT_OVER:
+            return Wait(tree.locked, notable=True)
+        if size == 0:
+            return Wait(f"{task_file} in it is empty; waiting for its content", notable=True)
+        wait = waits_for(sighting, Surroundings(), settle, now)
+        writer = who_writes(tree) if wait is None else ""
+        return Wait(writer) if writer else wait
+
+    def wait_for_more(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
+        """Say whether more may come of something that is not whole: sync tools bring a folder file by file."""
+        seen = probe.fingerprint(folder / name)
+        until = self._sight((folder, name), seen, now).since + settle if seen is not None else now
+        return Wait("not all of it is there; waiting for the rest", until) if now < until else None
+
     def forget_all_but(self, places: AbstractSet[_Place]) -> None:
         """Drop what is known of files that are gone, and hints that nobody will ask for."""
-        self._known = {place: known for place, known in self._known.items() if place in places}
+        self._locks = {lock: place for lock, place in self._locks.items() if place in places}
+        self._known = {place: known for place, known in self._known.items() if place in places or place in self._locks}
         self._hints = {place: hint for place, hint in self._hints.items() if place in places}
+
+    def _sight(self, place: _Place, seen: Fingerprint, now: float) -> Sighting:
+        before = self._known.get(place)
+        sighting = observe(before.sighting if before else None, seen, self._hints.pop(place, None), now)
+        if before is None or before.sighting != sighting:
+            self._known[place] = _Known(sighting, plain=True)
+        return sighting
+
+    def _lock(self, place: _Place, siblings: AbstractSet[str], sighting: Sighting, now: float) -> Surroundings:
+        lock = lock_on(Path(*place), siblings)
+        if lock is None:
+            return Surroundings()
+        seen = probe.fingerprint(lock.path)
+        dead = lock.alive is False
+        if lock.alive is None and seen is not None:
+            of_lock = (place[0], lock.path.name)
+            self._locks[of_lock] = place
+            dead = now >= max(self._sight(of_lock, seen, now).since, sighting.since) + LEFT_OVER
+        if dead:
+            return Surroundings(left_over=f"{lock.path.name} of {lock.editor}")
+        return Surroundings(editor=lock.editor, editor_known=bool(lock.alive))
 
     def _ends(self, place: _Place, has_end: Callable[[str, bytes], bool]) -> bool:
         known = self._known[place]

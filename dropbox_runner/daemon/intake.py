@@ -6,10 +6,10 @@ import uuid
 from contextlib import suppress
 from datetime import datetime
 
-from dropbox_runner.core.actions import Admit, Forget, PutAside, Take, TakeEdit, Tidy
+from dropbox_runner.core.actions import Admit, Forget, PutAside, Take, TakeEdit, TakeRewrite, Tidy, Unpack
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.names import folder_name
-from dropbox_runner.core.record import Next, Record, Why
+from dropbox_runner.core.record import Dropped, Next, Record, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import NOT_ACTED_ON, Task
 from dropbox_runner.core.taskfields import Priority
@@ -18,7 +18,7 @@ from dropbox_runner.daemon.handover import under_parent
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.layout import ERROR
-from dropbox_runner.folder.store import MAX_TASK
+from dropbox_runner.folder.store import MAX_TASK, TaskFolder
 
 _RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 
@@ -64,15 +64,62 @@ def take_edit(desk: Desk, action: TakeEdit) -> None:
         desk.store.layout.root / action.file
     ):
         desk.store.keep_edit(action.file, folder)
+        # Not before it has been moved: after a crash in between it would be taken for a copy of itself, and set aside.
         desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
         return
-    # Before its first run there is nobody to be told; it is simply read again.
-    changed = record.but(dropped=dropped, edited=True) if record.runs else record.but(dropped=dropped, next=None)
-    if action.state is State.BLOCKED and record.next is None:
-        changed = changed.but(next=Next(why=Why.EDITED, round=record.rounds + 1), rounds=record.rounds + 1)
+    changed = _edited(record, dropped, action.state)
+    if record.outcome is not None:
+        folder.put_away_ending(len(record.runs))
+    if (attached := desk.store.attachments(action.file, folder)) is not None:
+        changed = changed.but(attached=(*record.attached, attached))
     desk.store.take_edit(action.file, folder, changed.with_event(desk.now.stamp(), "edited"))
     desk.ledger.note_taken(dropped, record.id, desk.now.stamp())
     log.info("%s: %s (edited: %s)", folder.name, action.state, action.file)
+
+
+def _edited(record: Record, dropped: Dropped, state: State) -> Record:
+    """Note a newer text of a task that has not ended, or that has just ended while this was on its way."""
+    if not record.runs:
+        # Before its first run there is nobody to be told; it is simply read again.
+        return record.but(dropped=dropped, next=None)
+    changed = record.but(dropped=dropped, edited=True)
+    if record.outcome is not None:
+        return changed.but(outcome=None, next=Next(why=Why.EDITED))
+    if state is State.BLOCKED and record.next is None:
+        return changed.but(next=Next(why=Why.EDITED, round=record.rounds + 1), rounds=record.rounds + 1)
+    return changed
+
+
+def take_rewrite(desk: Desk, action: TakeRewrite) -> None:
+    """Take note of a text that was changed where it lies; the session is told with its next prompt."""
+    folder = desk.store.task(action.state, action.name)
+    record = folder.record()
+    dropped = record.dropped.but(sha256=folder.text_sha256())
+    changed = _edited(record, dropped, action.state)
+    if record.outcome is not None:
+        folder.put_away_ending(len(record.runs))
+    folder.write_record(changed.with_event(desk.now.stamp(), "edited where it lies"))
+    log.info("%s: %s (its file was edited there)", folder.name, action.state)
+
+
+def read_anew(folder: TaskFolder, record: Record, task: Task) -> Record:
+    """Bring a record up to date with a text that was changed in pending/, just before it is started."""
+    sha256 = folder.text_sha256()
+    if not record.dropped.sha256 or sha256 == record.dropped.sha256:
+        return record
+    return record.but(
+        dropped=record.dropped.but(sha256=sha256),
+        edited=bool(record.runs),
+        priority=_RANK[task.priority],
+        not_before=_moment(task.not_before),
+    )
+
+
+def unpack(desk: Desk, action: Unpack) -> None:
+    """Go on with the taking of a dropped folder where a crash has cut it off."""
+    folder = desk.store.task(State.PENDING, action.name)
+    folder.unpack()
+    admit(desk, Admit(folder.name))
 
 
 def forget(desk: Desk, action: Forget) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from dropbox_runner.core.asking import problem
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.durations import time_of_day
 from dropbox_runner.core.gate import Gate
-from dropbox_runner.core.names import folder_name, is_pause
+from dropbox_runner.core.names import folder_name, in_folder, is_pause
 from dropbox_runner.core.question import parse_questions
 from dropbox_runner.core.record import Record, Run
 from dropbox_runner.core.seen import Drop, Look, Seen
@@ -25,13 +26,15 @@ from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
 from dropbox_runner.daemon.confinement import Readiness
 from dropbox_runner.daemon.lingering import Lingering
+from dropbox_runner.daemon.rewriting import Rewriting, trouble
 from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import MB_TO_TAKE, Ground, lack_of_room
 from dropbox_runner.folder.layout import QUESTION, Layout
-from dropbox_runner.folder.scan import Found, Scanner
-from dropbox_runner.folder.store import is_bare
+from dropbox_runner.folder.locks import lock_on, locks_among
+from dropbox_runner.folder.scan import Found, Inbox, Scanner
+from dropbox_runner.folder.store import TaskFolder, is_bare
 
 _AT_ONCE: Final = 500
 """So many finished files are handed on by one look. Each takes milliseconds to take, and meanwhile nobody looks."""
@@ -61,6 +64,7 @@ class Looker:
         self._arrivals = arrivals
         self._lingering = lingering
         self._readiness = Readiness(layout, settings)
+        self._rewriting = Rewriting()
         self._ground = ground
         self._scanner = Scanner(layout)
         self._looked = False
@@ -72,24 +76,31 @@ class Looker:
         `refused` is how many finished files could not be taken before: they must not hold up the others.
         """
         self._ground.check()
-        names = self._scanner.inbox()
-        files = self._scanner.drops(names)
-        drops = self._drops(files, names, _AT_ONCE + refused, now)
+        root = self._layout.root
+        inbox = self._scanner.inbox()
+        drops = self._drops(inbox, _AT_ONCE + refused, now)
         found = self._scanner.tasks()
+        left = tuple(one for one in inbox.left_alone if not self._settling(root, one.name, now))
+        left += tuple(one for task in found for one in task.left_alone)
         seen = self._all_seen(found, now)
-        unfinished = {(self._layout.root, file) for file in files}
+        unfinished = {(root, _top(file)) for file in inbox.drops}  # a dropped folder is known as a whole
+        unfinished |= {(root, one.name) for one in inbox.left_alone}
+        unfinished |= {(self._layout.state(one.state), one.name) for one in found if not one.whole}
         unfinished |= {(self._path(one), name) for one in found for name in one.answers}
-        self._arrivals.forget_all_but(unfinished)
+        texts = {(self._path(one), one.task_file) for one in found if one.task_file and _text_is_watched(one)}
+        self._arrivals.forget_all_but(unfinished | texts)
+        self._rewriting.forget_all_but({folder / name for folder, name in texts})
         self._lingering.forget_all_but(one.record.open_run.id for one in found if one.record and one.record.open_run)
         gate = self._gate.read()
         return Look(
             drops,
             seen,
-            self._paused(names, gate, now),
-            later=frozenset(files[len(drops) :]),
+            self._paused(inbox.names, gate, now),
+            later=frozenset(inbox.drops[len(drops) :]),
             watched=self._agents.watched() | self._strays(),
             probing=gate is not None and gate.probing,
             starts_left=self._spending.starts_left(now),
+            left_alone=left,
         )
 
     def _strays(self) -> frozenset[str]:
@@ -102,35 +113,43 @@ class Looker:
     def _path(self, found: Found) -> Path:
         return self._layout.task(found.state, found.name)
 
-    def _drops(self, files: tuple[str, ...], names: frozenset[str], at_once: int, now: Now) -> tuple[Drop, ...]:
+    def _drops(self, inbox: Inbox, at_once: int, now: Now) -> tuple[Drop, ...]:
         """Judge the files in their order until so many are finished: with 50,000 of them, every look stays short.
 
         What waits without an end (an empty file, an editor) does not count: it must not keep the others out for ever.
         """
         drops: list[Drop] = []
         settling = _SETTLING
-        full = self._full(now)
-        for file in files:
+        full, locks = self._full(now), locks_among(inbox.names)
+        for file in inbox.drops:
             if at_once <= 0 or settling <= 0:
                 break
-            wait = self._arrivals.wait_for(
-                self._layout.root, file, names, self._settings.settle, now.steady, ends_explicitly
-            )
+            wait = self._drop_wait(file, locks, now)
             at_once -= wait is None
             settling -= wait is not None and wait.until is not None
             drops.append(Drop(file, wait or full, folder_name(file)))
         return tuple(drops)
 
+    def _drop_wait(self, file: str, locks: frozenset[str], now: Now) -> Wait | None:
+        root, settle = self._layout.root, self._settings.settle
+        if in_folder(file):
+            folder, _, task_file = file.rpartition("/")
+            return self._arrivals.wait_for_folder(root, folder, task_file, settle, now.steady)
+        return self._arrivals.wait_for(root, file, locks, settle, now.steady, ends_explicitly)
+
     def _all_seen(self, found: tuple[Found, ...], now: Now) -> tuple[Seen, ...]:
         seen = tuple(self._seen_before(one) or self._seen(one, now) for one in found)
         pairs = zip(found, seen, strict=True)
-        self._queued = {one.name: (one, its) for one, its in pairs if one.state is State.PENDING}
+        self._queued = {one.name: (one, its) for one, its in pairs if one.state is State.PENDING and _is_quiet(one)}
         return seen
 
     def _seen_before(self, found: Found) -> Seen | None:
         # Nothing runs for what is pending: a folder that has not changed is what it was, and a long queue costs little.
         before = self._queued.get(found.name)
         return before[1] if before is not None and before[0] is found and not before[1].alive else None
+
+    def _settling(self, folder: Path, name: str, now: Now) -> Wait | None:
+        return self._arrivals.wait_for_more(folder, name, self._settings.settle, now.steady)
 
     def _full(self, now: Now) -> Wait | None:
         """Say why nothing can be taken: half of a record is worse than a file that waits where it is."""
@@ -146,6 +165,14 @@ class Looker:
             trouble=found.trouble,
             unreadable=found.unreadable,
             has_task=found.task_file is not None,
+            settling=self._settling(self._layout.state(found.state), found.name, now) if not found.whole else None,
+            rewritten=(rewritten := self._rewritten(found)),
+            text_wait=self._text_wait(found, now)
+            if rewritten or (found.state is State.PENDING and found.maybe_open)
+            else None,
+            packed=found.packed,
+            stray=found.stray,
+            elsewhere=self._elsewhere(found) if found.stray else None,
             bare=is_bare(found.files),
             halves=tuple(durable.halves(sorted(found.files))),
             cancel=found.cancel,
@@ -154,7 +181,8 @@ class Looker:
             supervised=run is not None and self._agents.watches(run.id),
             asked=QUESTION in found.files,
             answers=found.answers,
-            answer_wait=self._answer_wait(found, now) if found.state is State.BLOCKED else None,
+            returned=self._returned(found) if found.state is State.BLOCKED else (),
+            answer_wait=self._answer_wait(found, now),
         )
 
     def _is_alive(self, run: Run) -> bool:
@@ -167,6 +195,36 @@ class Looker:
         log = self._path(found) / f"run-{run.number}.jsonl"
         return self._lingering.over_at(run.id, log, self._settings.linger_grace, now.steady)
 
+    def _rewritten(self, found: Found) -> bool:
+        # In pending/, where there may be thousands, its text is compared when it is started.
+        if found.record is None or found.task_file is None or found.state is State.PENDING:
+            return False
+        return self._rewriting.differs(TaskFolder(self._path(found)), found.task_file, found.record.dropped.sha256)
+
+    def _text_wait(self, found: Found, now: Now) -> Wait | None:
+        if found.task_file is None or found.record is None:
+            return None
+        path = self._path(found) / found.task_file
+        if found.state is State.PENDING and lock_on(path, found.files) is None:
+            return None
+        wait = self._arrivals.wait_for(
+            self._path(found), found.task_file, found.files, self._settings.settle, now.steady, ends_explicitly
+        )
+        if wait is None and found.state is not State.PENDING:
+            wait = trouble(path)
+        return Wait(f"{found.task_file}: {wait.reason}", wait.until, notable=wait.notable) if wait is not None else None
+
+    def _elsewhere(self, found: Found) -> State | None:
+        """Say where the task is, where only its folder has been made again; asked of few, so it may read done/."""
+        others = (state for state in State if state is not found.state)
+        return next((state for state in others if TaskFolder(self._layout.task(state, found.name)).has_record), None)
+
+    def _returned(self, found: Found) -> tuple[str, ...]:
+        folder = TaskFolder(self._path(found))
+        with suppress(FileNotFoundError):
+            return tuple(one for one in found.answers if folder.was_answered_with(folder.path / one, same_time=True))
+        return ()
+
     def _answer_wait(self, found: Found, now: Now) -> Wait | None:
         folder = self._path(found)
         for name in found.answers:
@@ -174,7 +232,8 @@ class Looker:
             wait = self._arrivals.wait_for(
                 folder, name, found.files, self._settings.answer_settle, now.steady, _answer_ends
             )
-            if wait is None and (problem := _problem(path, found.record)) is not None:
+            record = found.record if found.state is State.BLOCKED else None
+            if wait is None and (problem := _problem(path, record)) is not None:
                 wait = Wait(problem, notable=True)
             elif wait is not None and wait.reason == EMPTY:
                 # In the same words as for one that holds nothing but blanks: to a person that is the same.
@@ -201,6 +260,19 @@ class Looker:
             until = time_of_day(gate.until, now.wall.timestamp())
             return Wait(gate.in_words(until), now.steady + left)
         return self._spending.wait(now)
+
+
+def _top(file: str) -> str:
+    return file.partition("/")[0] if in_folder(file) else file
+
+
+def _is_quiet(found: Found) -> bool:
+    """Say whether nothing of what a look finds in a folder depends on the time."""
+    return found.whole and not found.maybe_open and not found.answers
+
+
+def _text_is_watched(found: Found) -> bool:
+    return found.state is not State.PENDING or found.maybe_open
 
 
 def _answer_ends(name: str, data: bytes) -> bool:

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from dropbox_runner.core import actions, trace
 from dropbox_runner.core.actions import Action
-from dropbox_runner.daemon import answers, ending, intake, runs
+from dropbox_runner.daemon import answers, ending, intake, late, runs
 from dropbox_runner.daemon.desk import Desk
 
 
@@ -18,6 +18,10 @@ def perform(action: Action, desk: Desk) -> None:
             intake.take(desk, action)
         case actions.TakeEdit():
             intake.take_edit(desk, action)
+        case actions.TakeRewrite():
+            intake.take_rewrite(desk, action)
+        case actions.Unpack():
+            intake.unpack(desk, action)
         case actions.Forget():
             intake.forget(desk, action)
         case actions.Admit():
@@ -40,6 +44,10 @@ def perform(action: Action, desk: Desk) -> None:
             runs.file(desk, action)
         case actions.TakeAnswer():
             answers.take_answer(desk, action)
+        case actions.TakeLate():
+            late.take_late(desk, action)
+        case actions.CarryOver():
+            late.carry_over(desk, action)
         case actions.Cancel():
             answers.cancel(desk, action)
         case actions.EndMoved():

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from dropbox_runner.core.answer import parse_answer
+from dropbox_runner.core.names import in_folder
 from dropbox_runner.core.prompts import (
     answer_prompt,
     continuation_prompt,
     first_prompt,
     unanswered_prompt,
+    with_attachments,
     with_edit,
     with_late_words,
 )
@@ -44,7 +46,15 @@ def prompt_for(folder: TaskFolder, record: Record, task: Task) -> str:
         text = continuation_prompt(planned.why, planned.detail, answer)
     if record.edited and record.session_seen:
         text = with_edit(text, task.instructions)
+    text = with_attachments(text, attachments(folder, record))
     return with_late_words(text, _texts(folder, record.late))
+
+
+def attachments(folder: TaskFolder, record: Record) -> tuple[str, ...]:
+    """Return where what came with the task lies, as far as claude has not been told of it, or does not work there."""
+    told = record.session_seen or record.working_dir is None
+    places = [folder.work] if in_folder(record.dropped.file) and not told else []
+    return tuple(str(path) for path in (*places, *(folder.work / name for name in record.attached)) if path.is_dir())
 
 
 def answer_given(folder: TaskFolder, answers: tuple[str, ...]) -> str:
@@ -82,9 +92,9 @@ def _unnumbered(file: Path) -> str:
 
 
 def _texts(folder: TaskFolder, names: tuple[str, ...]) -> tuple[str, ...]:
-    # A person may have taken one away meanwhile.
-    names = tuple(name for name in names if (folder.path / name).exists())
-    return tuple(durable.read(folder.path / name).decode("utf-8", "replace") for name in names)
+    # One that is not there was named in the record by a daemon that died before it could move it; it comes again.
+    paths = [folder.path / name for name in names]
+    return tuple(parse_answer(path.name, durable.read(path)).text for path in paths if path.exists())
 
 
 def _files(task: Task) -> tuple[str, ...]:

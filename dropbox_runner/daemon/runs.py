@@ -34,7 +34,7 @@ from dropbox_runner.core.task import Task
 from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.daemon.ending import ask_for_money
 from dropbox_runner.daemon.handover import under_parent
-from dropbox_runner.daemon.intake import put_aside
+from dropbox_runner.daemon.intake import put_aside, read_anew
 from dropbox_runner.daemon.prompting import prompt_for, question_text
 from dropbox_runner.daemon.wrapped import bring_in_question, drop_question, wrapped
 from dropbox_runner.folder import durable
@@ -56,6 +56,11 @@ def start(desk: Desk, action: Start) -> None:
         desk.reject(folder, record, Verdict.REJECTED, str(error))
         return
     task = file.task
+    if (anew := read_anew(folder, record, task)) != record:
+        record = anew.with_event(desk.now.stamp(), "edited where it lay")
+        folder.write_record(record)
+        if record.not_before is not None and record.not_before > desk.now.wall.timestamp():
+            return  # that is what the edit was about
     left = left_to_spend(record, task)
     if left is not None and left <= 0:
         # Move first: in pending/ it would look as if a person had moved it there with the question open. In blocked/
@@ -92,21 +97,23 @@ _WHY = {
     "retry": "another try",
     "handed_back": "handed back",
     "edited": "the task was edited",
+    "late": "with what you wrote late",
 }
 
 
 def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Record:
     planned = record.next
     assert planned is not None
-    folder.file_round(planned)
-    prompt = prompt_for(folder, record, task)
+    if not folder.is_filed(planned):
+        folder.file_round(planned)
     waiting = record
     record = record.but(
         working_dir=record.working_dir or _own_choice(task),
         config_dir=os.environ.get(CONFIG_DIR, "") if record.config_dir is None else record.config_dir,
     )
+    prompt = prompt_for(folder, record, task)
     run = _new_run(desk, record, planned, task)
-    record = record.with_run(run).but(next=None, late=(), edited=False)
+    record = record.with_run(run).but(next=None, late=(), edited=False, attached=())
     launch = _what_to_start(desk, folder, record, run, task)
     folder.write_text(launch.stdin.name, prompt)
     # On disk before the process exists: whatever happens from here on, this session is never started a second time.
@@ -164,7 +171,7 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
     }
     settings = desk.settings
     working_dir = Path(record.working_dir) if record.working_dir is not None else folder.work
-    granted = _granted(record, task)
+    granted = _granted(folder, record, task)
     if settings.project_settings == "ignore":
         marks |= {READS_CLAUDE_MD: "1"}
         granted = replace(granted, directories=(str(working_dir), *granted.directories))
@@ -179,8 +186,11 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
     return wrapped(desk, folder, run, task, launch)
 
 
-def _granted(record: Record, task: Task) -> Granted:
-    return Granted(directories=_directories(task), rules=record.rules, budget_usd=left_to_spend(record, task))
+def _granted(folder: TaskFolder, record: Record, task: Task) -> Granted:
+    directories = _directories(task)
+    if record.working_dir is not None and folder.work.is_dir():
+        directories += (str(folder.work),)  # what came with the task
+    return Granted(directories=directories, rules=record.rules, budget_usd=left_to_spend(record, task))
 
 
 def _directories(task: Task) -> tuple[str, ...]:

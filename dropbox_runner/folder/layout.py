@@ -9,7 +9,6 @@ from pathlib import Path
 
 from dropbox_runner.core.states import State
 
-TASK_FILES = ("task.yaml", "task.yml", "task.md", "task.markdown", "task.txt")
 RECORD = "record.json"
 QUESTION = "question.json"
 QUESTION_TEXT = "question.md"

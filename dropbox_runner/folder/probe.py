@@ -1,4 +1,4 @@
-"""Who else is busy with a file: programs that have it open for writing, editors by their lock files."""
+"""What can be told of a file without reading it, and whether a program has it open for writing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import fcntl
 import os
 import signal
 import stat
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from dropbox_runner.core.settle import Fingerprint
@@ -57,17 +56,3 @@ def open_for_writing(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def editor_of(name: str, siblings: AbstractSet[str]) -> str | None:
-    """Name the editor that has the file open, by the lock it keeps beside it."""
-    locks = {
-        f".{name}.swp": "an editor (vim or nano)",
-        f".{name}.swo": "vim",
-        f".#{name}": "emacs",
-        f"#{name}#": "emacs",
-        f".~lock.{name}#": "LibreOffice",
-        f".{name}.kate-swp": "Kate",
-        f"{name}___jb_tmp___": "a JetBrains editor",
-    }
-    return next((editor for lock, editor in locks.items() if lock in siblings), None)

@@ -7,25 +7,35 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from dropbox_runner.core.answer import ANSWER_NAMES
+from dropbox_runner.core.answer import answers_among, misnamed_answer
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.names import Kind, kind_of
+from dropbox_runner.core.names import Kind, is_task_file, kind_of, why_no_task
 from dropbox_runner.core.record import NewerRecordError, Record, RecordError, read_record
+from dropbox_runner.core.seen import LeftAlone
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import CANCEL_NAMES, RECORD, TASK_FILES, Layout
+from dropbox_runner.folder.layout import CANCEL_NAMES, RECORD, WORK, Layout
 
 _COARSEST_MTIME: Final = 3.0
 """Seconds. A folder changed twice within one tick of its filesystem's clock (2 s on FAT) shows one mtime: what was
 read so soon after a change is read again."""
 
 
+_CONFLICT: Final = (
+    "the copy that a sync tool made of a file that was changed on two sides; it is not run and not read: "
+    "take from it what is missing in the other, then delete it"
+)
+_NO_TASK_IN_IT: Final = "left alone: a folder without a task.yaml or task.md in it"
+_MISNAMED: Final = "no answer by its name; call it answer.md if it is one"
+
+
 @dataclass(frozen=True)
 class Found:
-    """One task's folder, as it is now."""
+    """One task's folder, as it is now. What follows from its names is found out once: there may be 10,000."""
 
     name: str
     state: State
@@ -34,21 +44,59 @@ class Found:
     files: frozenset[str]
     unreadable: str = ""
     """Why its folder cannot be read just now, if it cannot."""
+    packed: bool = False
+    """Whether the task's file still lies in work/, with which it was dropped."""
 
-    @property
+    @cached_property
     def task_file(self) -> str | None:
         """The name of the task's file, if it is there."""
-        return next((name for name in TASK_FILES if name in self.files), None)
+        return min(filter(is_task_file, self.files), default=None)
 
-    @property
+    @cached_property
+    def left_alone(self) -> tuple[LeftAlone, ...]:
+        """What lies beside it and is not read, but may have been meant to be."""
+        place = f"{self.state}/{self.name}"
+        left = [LeftAlone(f"{place}/{name}", _CONFLICT) for name in self.files if kind_of(name) is Kind.CONFLICT]
+        if self.state is State.BLOCKED:
+            left += [LeftAlone(f"{place}/{name}", _MISNAMED) for name in self.files if misnamed_answer(name)]
+        return tuple(sorted(left, key=lambda one: one.name))
+
+    @cached_property
     def answers(self) -> tuple[str, ...]:
         """The answer files that lie beside it."""
-        return tuple(name for name in ANSWER_NAMES if name in self.files)
+        return answers_among(self.files)
 
-    @property
+    @cached_property
+    def maybe_open(self) -> bool:
+        """Whether anything lies here that might be the lock of an editor; asked of all, so it must cost nothing."""
+        return any(name[0] in ".#" or name.endswith("___") for name in self.files)
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether everything lies here that makes a task, as far as names tell."""
+        return RECORD in self.files and (self.task_file is not None or self.state is not State.PENDING)
+
+    @cached_property
+    def stray(self) -> bool:
+        """Whether no task lies here, but at most what was written for one that has moved on."""
+        return self.record is None and not self.unreadable and is_stray(self.files)
+
+    @cached_property
     def cancel(self) -> bool:
         """Whether somebody created the file that calls the task off."""
         return any(name.lower() in CANCEL_NAMES for name in self.files)
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """What lies in the inbox itself."""
+
+    names: frozenset[str]
+    """Of all files."""
+    drops: tuple[str, ...]
+    """The files that are meant to be tasks, and those of folders that are (`report/task.yaml`), sorted."""
+    left_alone: tuple[LeftAlone, ...]
+    """What is no task, but may have been meant for one."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +124,22 @@ class Scanner:
         self._kept = kept
         return tuple(one.found for one in kept.values())
 
-    def inbox(self) -> frozenset[str]:
-        """Return the names of everything in the inbox that is not a folder."""
-        with os.scandir(self._layout.root) as entries:
-            return frozenset(one.name for one in entries if not _is_folder(one))
-
-    def drops(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those that are meant to be tasks, sorted."""
-        self._kinds = {name: self._kinds.get(name) or kind_of(name) for name in names}
-        return tuple(sorted(name for name, kind in self._kinds.items() if kind is Kind.TASK))
+    def inbox(self) -> Inbox:
+        """Return what lies in the inbox itself."""
+        with os.scandir(self._layout.root) as listed:
+            entries = [(one.name, _is_folder(one)) for one in listed]
+        self._kinds = kinds = {name: self._kinds.get(name) or kind_of(name) for name, _ in entries}
+        files = frozenset(name for name, is_folder in entries if not is_folder)
+        drops = [name for name in files if kinds[name] is Kind.TASK]
+        folders = (name for name, is_folder in entries if is_folder and kinds[name] in (Kind.TASK, Kind.OTHER))
+        left = [LeftAlone(name, _CONFLICT) for name, _ in entries if kinds[name] is Kind.CONFLICT]
+        left += [LeftAlone(name, f"left alone: {why_no_task(name)}") for name in files if kinds[name] is Kind.OTHER]
+        for name in folders:
+            with suppress(FileNotFoundError):
+                task_file = _task_file_in(self._layout.root / name)
+                drops += [f"{name}/{task_file}"] if task_file is not None else []
+                left += [LeftAlone(name, _NO_TASK_IN_IT)] if task_file is None else []
+        return Inbox(files, tuple(sorted(drops)), tuple(sorted(left, key=lambda one: one.name)))
 
     def _folders(self, state: State) -> Iterator[os.DirEntry[str]]:
         with os.scandir(self._layout.state(state)) as entries:
@@ -110,6 +165,17 @@ class Scanner:
         return _Kept(identity, time.time(), _read(Path(entry.path), state))
 
 
+def is_stray(names: Iterable[str]) -> bool:
+    """Say whether a folder holds nothing of a task: an editor or a sync tool has made it anew to write into it."""
+    return all(
+        name.lower() in CANCEL_NAMES
+        or answers_among([name])
+        or misnamed_answer(name)
+        or (kind_of(name) is not Kind.TASK and kind_of(name) is not Kind.OTHER)
+        for name in names
+    )
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
 
@@ -124,4 +190,12 @@ def _read(folder: Path, state: State) -> Found:
         if isinstance(error, NewerRecordError) or (isinstance(error, durable.UnreadableError) and error.passing):
             raise
         return Found(folder.name, state, None, str(error), files)
-    return Found(folder.name, state, record, "", files)
+    found = Found(folder.name, state, record, "", files)
+    return replace(found, packed=found.task_file is None and WORK in files and _task_file_in(folder / WORK) is not None)
+
+
+def _task_file_in(folder: Path) -> str | None:
+    try:
+        return min(filter(is_task_file, os.listdir(folder)), default=None)  # noqa: PTH208 - names are what is wanted
+    except (NotADirectoryError, PermissionError):
+        return None

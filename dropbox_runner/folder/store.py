@@ -10,17 +10,19 @@ import errno
 import hashlib
 import itertools
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dropbox_runner.core.answer import ANSWER_NAMES
+from dropbox_runner.core.answer import answers_among
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.names import numbered, readable
+from dropbox_runner.core.names import in_folder, is_task_file, readable
 from dropbox_runner.core.record import Dropped, Next, Record, read_record
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
+from dropbox_runner.folder.freenames import Names
 from dropbox_runner.folder.layout import (
     CANCEL_NAMES,
     ERROR,
@@ -30,10 +32,10 @@ from dropbox_runner.folder.layout import (
     RECORD,
     RESULT,
     RESULT_TEXT,
-    TASK_FILES,
     WORK,
     Layout,
 )
+from dropbox_runner.folder.scan import is_stray
 
 _LONGEST_LINE = 16 << 20
 """Bytes. claude's own lines are far shorter; a gigabyte without a line end must not come into memory."""
@@ -55,7 +57,15 @@ class TaskFolder:
     @property
     def task_file(self) -> Path | None:
         """The file that was dropped."""
-        return next((self.path / name for name in TASK_FILES if os.path.lexists(self.path / name)), None)
+        name = min(filter(is_task_file, self._names()), default=None)
+        return self.path / name if name is not None else None
+
+    def text_sha256(self) -> str:
+        """Return what the task's text is known by; nothing where it cannot be read."""
+        try:
+            return hashlib.sha256(durable.read(self.task_file, MAX_TASK)).hexdigest() if self.task_file else ""
+        except (OSError, durable.UnreadableError):
+            return ""
 
     @property
     def work(self) -> Path:
@@ -78,6 +88,16 @@ class TaskFolder:
     def prompt(self, run: int) -> Path:
         """Return what claude was told at the start of a run."""
         return self.path / f"run-{run}.prompt.md"
+
+    @property
+    def has_record(self) -> bool:
+        """Whether a task lies here, and not only what was written for one."""
+        return os.path.lexists(self.path / RECORD)
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether nothing of a task lies here, but at most what was written for one."""
+        return self.path.is_dir() and is_stray(self._names())
 
     def record(self) -> Record:
         """Read record.json."""
@@ -124,12 +144,22 @@ class TaskFolder:
             if os.path.lexists(answer):
                 durable.move(answer, self._free(f"answer-{planned.round}", answer.suffix))
 
-    def set_aside(self, names: tuple[str, ...], stem: str) -> tuple[str, ...]:
+    def is_filed(self, planned: Next) -> bool:
+        """Say whether question and answers of this round have their number already.
+
+        An answer that lies here all the same was saved again since: it may not be finished, and is not for this round.
+        """
+        number = planned.round
+        return not self.question.exists() and any(
+            path.stem == f"answer-{number}" for path in self.path.glob(f"answer-{number}*")
+        )
+
+    def set_aside(self, names: tuple[str, ...], stem: str, source: Path | None = None) -> tuple[str, ...]:
         """Rename files of a person out of the way (`late-answer-1.md`), losing none; return their new names."""
         moved = []
         for name in names:
             target = self.free(stem, PurePosixPath(name).suffix)
-            durable.move(self.path / name, target)
+            durable.move((source or self.path) / name, target)
             moved.append(target.name)
         return tuple(moved)
 
@@ -147,6 +177,11 @@ class TaskFolder:
         """Return what claude left as this question and nobody could read, if that is so."""
         path = self.path / f"{_unreadable(number)}.json"
         return path if os.path.lexists(path) else None
+
+    def unpack(self) -> None:
+        """Move the task's file out of the attachments with which it was dropped."""
+        name = min(filter(is_task_file, os.listdir(self.work)))  # noqa: PTH208 - names are what is wanted
+        durable.move(self.work / name, self.path / _task_name(name))
 
     def keep_task_file(self) -> None:
         """Number the task's file, to make room for a newer one."""
@@ -167,7 +202,24 @@ class TaskFolder:
     @property
     def answers(self) -> tuple[str, ...]:
         """The answer files that lie here."""
-        return tuple(name for name in ANSWER_NAMES if os.path.lexists(self.path / name))
+        return answers_among(self._names())
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.path)  # noqa: PTH208 - names are what is wanted
+        except FileNotFoundError:
+            return []
+
+    def was_answered_with(self, path: Path, *, same_time: bool) -> bool:
+        """Say whether this very text has been filed as an answer before; with `same_time`, this very file."""
+        seen = path.lstat()
+        for filed in self.path.glob("answer-*"):
+            known = filed.lstat()
+            if known.st_size == seen.st_size and (known.st_mtime_ns == seen.st_mtime_ns or not same_time):
+                with suppress(OSError, durable.UnreadableError):
+                    if durable.read(filed) == durable.read(path):
+                        return True
+        return False
 
     def put_away_ending(self, run: int) -> None:
         """Number the texts of an earlier ending, so that a task that goes on does not show them as its own."""
@@ -187,6 +239,7 @@ class Store:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self._names = Names(layout)
 
     def task(self, state: State, name: str) -> TaskFolder:
         """Return a task's folder; it need not exist."""
@@ -199,8 +252,8 @@ class Store:
             durable.make_directory(path)
 
     def free_name(self, wanted: str) -> str:
-        """Return the name for a new task: no folder of any state has it, so nothing can ever be replaced."""
-        return next(name for number in itertools.count(1) if self.layout.find(name := numbered(wanted, number)) is None)
+        """Return the name for a new task: nothing in any state has it, so nothing can ever be replaced."""
+        return self._names.free(wanted)
 
     def describe(self, file: str) -> Dropped:
         """Return what a dropped file is, to recognise it when a sync tool brings it back."""
@@ -212,16 +265,18 @@ class Store:
             if error.again:
                 raise
             digest = ""
-        return Dropped(file=readable(file), sha256=digest, mtime_ns=mtime)
+        return Dropped(file=unicodedata.normalize("NFC", readable(file)), sha256=digest, mtime_ns=mtime)
 
     def take(self, file: str, record: Record) -> TaskFolder:
         """Make pending/NAME of a dropped file.
 
         The move of the file is the last step: without it the folder is a mere beginning, which the next look either
-        goes on with (the file is still in the inbox) or forgets.
+        goes on with (the file is still in the inbox) or forgets. A dropped folder becomes work/ as a whole, and then
+        its task's file is moved out of it: in between, the next look finds it there, and goes on with `unpack`.
         """
         folder = self.task(State.PENDING, record.name)
         durable.make_directory(folder.path)
+        self._names.note(State.PENDING, record.name)
         try:
             folder.write_record(record)
         except OSError:
@@ -229,7 +284,11 @@ class Store:
             with suppress(OSError):
                 folder.path.rmdir()
             raise
-        durable.move(self.layout.root / file, folder.path / _task_name(file))
+        if in_folder(file):
+            durable.move(self.layout.root / PurePosixPath(file).parent, folder.work)
+            folder.unpack()
+        else:
+            durable.move(self.layout.root / file, folder.path / _task_name(file))
         return folder
 
     def take_edit(self, file: str, folder: TaskFolder, record: Record) -> None:
@@ -241,10 +300,34 @@ class Store:
         folder.keep_task_file()
         folder.write_record(record)
         durable.move(self.layout.root / file, folder.path / _task_name(file))
+        self._take_attachments(file, folder)
 
     def keep_edit(self, file: str, folder: TaskFolder) -> None:
         """Keep a newer copy of the same text beside the task, where it changes nothing."""
         durable.move(self.layout.root / file, folder.free("task", PurePosixPath(file).suffix))
+        self._take_attachments(file, folder)
+
+    def attachments(self, file: str, folder: TaskFolder) -> str | None:
+        """Say under which name in work/ the attachments of an edit will lie; None when it has none."""
+        source = self.layout.root / PurePosixPath(file).parent
+        if not in_folder(file) or all(is_task_file(path.name) for path in source.iterdir()):
+            return None
+        names = (f"attached-{number}" for number in itertools.count(1))
+        return next(name for name in names if not os.path.lexists(folder.work / name))
+
+    def _take_attachments(self, file: str, folder: TaskFolder) -> None:
+        """Move what came with an edit to a place of its own: what lies in work/ may have been changed by claude.
+
+        A crash before that leaves them in the inbox, as a folder without a task, which is shown.
+        """
+        name = self.attachments(file, folder)
+        source = self.layout.root / PurePosixPath(file).parent
+        if name is not None:
+            durable.make_directory(folder.work)
+            durable.move(source, folder.work / name)
+        elif in_folder(file):
+            with suppress(OSError):
+                source.rmdir()
 
     def forget(self, name: str) -> None:
         """Remove the beginning of a task whose file was taken back; refuses if there is anything of a person in it."""
@@ -267,13 +350,35 @@ class Store:
         for folder in (self.layout.root, self.layout.hidden):
             durable.remove_halves(folder)
 
+    @staticmethod
+    def remove_if_empty(folder: TaskFolder) -> None:
+        """Remove a folder in which nothing is left."""
+        with suppress(OSError):
+            folder.path.rmdir()
+
     def move(self, name: str, source: State, target: State) -> TaskFolder:
         """Move a task to another state; under another name if somebody has put a folder of this name there."""
         wanted = self.task(target, name)
-        if wanted.path.exists():
+        if wanted.is_stray:
+            self._absorb(wanted, self.task(source, name))
+        if os.path.lexists(wanted.path):
             wanted = self.task(target, self.free_name(name))
         durable.move(self.layout.task(source, name), wanted.path)
         return wanted
+
+    def _absorb(self, stray: TaskFolder, folder: TaskFolder) -> None:
+        """Take into a task's folder what was written for it where it is to go.
+
+        It would else get another name there; and left as it is, an answer in it would be taken for one to a question
+        that its writer has never seen.
+        """
+        if late := folder.set_aside(stray.answers, "late-answer", stray.path):
+            record = folder.record()
+            folder.write_record(record.but(late=(*record.late, *late)))
+        for path in list(stray.path.iterdir()):
+            if not os.path.lexists(folder.path / path.name):
+                durable.move(path, folder.path / path.name)
+        self.remove_if_empty(stray)
 
 
 def _unreadable(number: int) -> str:

@@ -54,6 +54,8 @@ class Overview:
     pending: tuple[Row, ...] = ()
     inbox: tuple[Row, ...] = ()
     """Dropped, but not taken yet."""
+    left_alone: tuple[Row, ...] = ()
+    """Nothing is done about it: copies that sync tools made of conflicts, other kinds of files."""
     lately: tuple[Row, ...] = ()
     done: int = 0
     failed: int = 0
@@ -71,8 +73,16 @@ def gather(layout: Layout, daemon_pid: int | None, said: Said, spent: Spent) -> 
     waits = said.waits
     scanner = Scanner(layout)
     tasks = sorted(scanner.tasks(), key=_age)
-    rows = {state: tuple(_row(layout, one, waits) for one in tasks if one.state is state) for state in State}
-    dropped = tuple(Row(name=file, state="inbox", text=waits.get(file, "")) for file in scanner.drops(scanner.inbox()))
+    rows = {
+        state: tuple(_row(layout, one, waits) for one in tasks if one.state is state and not one.stray)
+        for state in State
+    }
+    inbox = scanner.inbox()
+    dropped = tuple(Row(name=file, state="inbox", text=waits.get(file, "")) for file in inbox.drops)
+    left = [Row(name=one.name, state="left alone", text=one.reason) for one in inbox.left_alone]
+    left += [Row(name=one.name, state="left alone", text=one.reason) for found in tasks for one in found.left_alone]
+    strays = [f"{one.state}/{one.name}" for one in tasks if one.stray]
+    left += [Row(name=name, state="left alone", text=waits[name]) for name in strays if name in waits]
     done, failed = (_names(layout, state) for state in (State.DONE, State.FAILED))
     return Overview(
         root=str(layout.root),
@@ -82,6 +92,7 @@ def gather(layout: Layout, daemon_pid: int | None, said: Said, spent: Spent) -> 
         running=rows[State.RUNNING],
         pending=rows[State.PENDING],
         inbox=dropped,
+        left_alone=tuple(left),
         lately=_lately([*done, *failed]),
         done=len(done),
         failed=len(failed),

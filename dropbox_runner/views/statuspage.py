@@ -61,12 +61,14 @@ class StatusPage:
             left = _left(look.paused, now) if countdown else ""
             parts.append(f"**Nothing new is started: {look.paused.reason}{left}**")
         for title, state in (("Waits for you", State.BLOCKED), ("Running", State.RUNNING), ("Pending", State.PENDING)):
-            rows = [seen for seen in look.tasks if seen.state is state]
+            rows = [seen for seen in look.tasks if seen.state is state and not seen.stray]
             shown = [self._line(seen, waits, look.paused, now) for seen in rows[:_MOST]]
             parts += _section(title, shown, len(rows))
         settling = [(drop.file, waits[drop.file]) for drop in look.drops if drop.file in waits]
         shown = [_drop(name, wait, now) for name, wait in settling[:_MOST]]
         parts += _section("Not taken yet", shown, len(settling) + len(look.later))
+        alone = _left_alone(look, waits, now)
+        parts += _section("Left alone", alone[:_MOST], len(alone))
         parts += _section("Lately", list(self._lately), len(self._lately))
         return masked("\n\n".join(parts)) + "\n"
 
@@ -95,6 +97,13 @@ def _section(title: str, lines: list[str], of: int) -> list[str]:
         return []
     more = [f"- … and {of - len(lines)} more"] if of > len(lines) else []
     return [f"## {title}", "\n".join([*lines, *more])]
+
+
+def _left_alone(look: Look, waits: dict[str, Wait], now: Now) -> list[str]:
+    strays = {f"{seen.state}/{seen.name}" for seen in look.tasks if seen.stray}
+    return [f"- {printable(name)}: {_wait(wait, now)}" for name, wait in waits.items() if name in strays] + [
+        f"- {printable(one.name)}: {one.reason}" for one in look.left_alone
+    ]
 
 
 def _drop(name: str, wait: Wait, now: Now) -> str:

@@ -30,6 +30,7 @@ def _page(overview: Overview, now: datetime) -> RenderableType:
         ("running", "cyan", overview.running),
         ("pending", "", overview.pending),
         ("inbox", "", overview.inbox),
+        ("left alone", "", overview.left_alone),
         ("lately", "", overview.lately),
     ):
         if rows:

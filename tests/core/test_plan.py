@@ -16,6 +16,7 @@ from dropbox_runner.core.actions import (
     Admit,
     Adopt,
     Cancel,
+    CarryOver,
     End,
     EndMoved,
     File,
@@ -27,18 +28,21 @@ from dropbox_runner.core.actions import (
     Take,
     TakeAnswer,
     TakeEdit,
+    TakeLate,
+    TakeRewrite,
     Tidy,
+    Unpack,
 )
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.plan import Plan, decide, home
 from dropbox_runner.core.record import Dropped, Next, Outcome, ProcessId, Record, Run, StopOrder, Why
-from dropbox_runner.core.seen import Drop, Limits, Look, Seen
+from dropbox_runner.core.seen import Drop, LeftAlone, Limits, Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State, Verdict
 
 WALL = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 NOW = Now(wall=WALL, steady=1000.0, boot="this-boot")
-BLOCKED, PENDING, RUNNING = State.BLOCKED, State.PENDING, State.RUNNING
+BLOCKED, FAILED, PENDING, RUNNING = State.BLOCKED, State.FAILED, State.PENDING, State.RUNNING
 START = Next(why=Why.START)
 GO_ON = Next(why=Why.ANSWER, round=1, answers=("answer.md",))
 SOON = Wait("waiting until it has been quiet for a while", 1005.0)
@@ -291,6 +295,72 @@ ROWS = {
     "blocked, record unreadable: put aside": Row(
         seen(BLOCKED, None, trouble="no record"), [PutAside("x", BLOCKED, "no record")]
     ),
+    "blocked, record missing, but more may come: waited for": Row(
+        seen(BLOCKED, None, trouble="no record", settling=SOON), [], (SOON.reason,), 1005.0
+    ),
+    "pending with a record, its file not there, but more may come: waited for": Row(
+        seen(PENDING, rec(next=START), has_task=False, bare=True, settling=SOON), [], (SOON.reason,), 1005.0
+    ),
+    # dropped folders
+    "a folder's attachments have been taken, its task's file not yet: gone on with": Row(
+        seen(PENDING, rec(), has_task=False, packed=True), [Unpack("x")]
+    ),
+    "a task's file in work/ that claude has made is none: the task was taken back": Row(
+        seen(PENDING, rec(next=GO_ON, runs=(ENDED,)), has_task=False, packed=True),
+        [Cancel("x", PENDING, "its file was taken back")],
+    ),
+    # answers that come late
+    "running, an answer written: kept and passed on": Row(
+        seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True, answers=("answer.md",)),
+        [TakeLate("x", RUNNING, ("answer.md",))],
+    ),
+    "running, an answer being written: waited for": Row(
+        seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True, answers=("answer.md",), answer_wait=SOON),
+        [],
+        (SOON.reason,),
+        1005.0,
+    ),
+    "running/, judged a success, an answer written: it goes on with that": Row(
+        seen(RUNNING, rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE), answers=("answer.md",)),
+        [TakeLate("x", RUNNING, ("answer.md",))],
+    ),
+    "running/, judged a success, an answer being written: waited for": Row(
+        seen(
+            RUNNING, rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE), answers=("answer.md",), answer_wait=SOON
+        ),
+        [],
+        (SOON.reason,),
+        1005.0,
+    ),
+    "running/, judged a success, an answer open in vim: filed": Row(
+        seen(
+            RUNNING, rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE), answers=("answer.md",), answer_wait=VIM
+        ),
+        [File("x", RUNNING, State.DONE)],
+        (VIM.reason,),
+    ),
+    "running/, called off, an answer written: filed": Row(
+        seen(RUNNING, rec(runs=(run(verdict=Verdict.TIMED_OUT),), outcome=BROKEN), answers=("answer.md",)),
+        [File("x", RUNNING, State.FAILED)],
+    ),
+    "pending, queued, an answer written: kept and passed on": Row(
+        seen(PENDING, rec(next=GO_ON, runs=(ENDED,)), answers=("answer.md",)),
+        [TakeLate("x", PENDING, ("answer.md",))],
+    ),
+    "blocked, an answer that was taken before has come back: set aside": Row(
+        seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",), returned=("answer.md",)),
+        [TakeLate("x", BLOCKED, ("answer.md",))],
+    ),
+    "a folder made again for an answer, its task elsewhere: carried over": Row(
+        seen(BLOCKED, None, stray=True, answers=("answer.md",), elsewhere=RUNNING), [CarryOver("x", BLOCKED)]
+    ),
+    "a folder made again for an answer that is not finished: waited for": Row(
+        seen(BLOCKED, None, stray=True, answers=("answer.md",), elsewhere=State.DONE, answer_wait=SOON, settling=SOON),
+        [],
+        (SOON.reason,),
+        1005.0,
+    ),
+    "an empty folder: nothing": Row(seen(BLOCKED, None, stray=True, trouble="no record"), []),
     # done and failed are never looked at; if they were, nothing would follow
     "done: nothing": Row(seen(State.DONE, rec(outcome=DONE), cancel=True), []),
     "failed: nothing": Row(seen(State.FAILED, rec(outcome=BROKEN, next=START)), []),
@@ -302,7 +372,7 @@ def test_one_task(row: Row) -> None:
     planned = plan_for(row.task, limits=row.limits)
     assert list(planned.actions) == row.actions
     assert tuple(one.wait.reason for one in planned.waiting) == row.waits
-    assert {one.name for one in planned.waiting} <= {"x"}
+    assert {one.name for one in planned.waiting} <= {"x", "blocked/x"}
     assert planned.wake_at == row.wake_at
 
 
@@ -407,6 +477,101 @@ def test_a_beginning_whose_file_is_being_written_again_is_neither_taken_nor_forg
 def test_the_same_name_while_its_task_is_unfinished_is_an_edit_and_no_second_task(held: Seen) -> None:
     planned = plan_for(held, drops=(Drop("x.yaml", None, "x"),))
     assert planned.actions == (TakeEdit("x.yaml", "x", held.state),)
+
+
+EDIT = Drop("x.yaml", None, "x")
+EDIT_SOON = Drop("x.yaml", SOON, "x")
+EDIT_OPEN = Drop("x.yaml", VIM, "x")
+SUCCEEDED = run(verdict=Verdict.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("held", "edit", "actions"),
+    [
+        # The process is gone, and the edit is complete: it belongs to this run's session.
+        (seen(RUNNING, rec(runs=(OPEN,))), EDIT, [TakeEdit("x.yaml", "x", RUNNING)]),
+        (seen(RUNNING, rec(runs=(OPEN,))), EDIT_SOON, [End("x")]),
+        # It has been judged, but not been filed.
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT, [TakeEdit("x.yaml", "x", RUNNING)]),
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT_SOON, []),
+        # Not for one that somebody may keep open for hours; and not when it was called off.
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT_OPEN, [File("x", RUNNING, State.DONE)]),
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=BROKEN)), EDIT, [File("x", RUNNING, FAILED)]),
+        # It goes on anyway: first to where it belongs.
+        (seen(RUNNING, rec(runs=(ENDED,))), EDIT, [File("x", RUNNING, BLOCKED)]),
+        (seen(RUNNING, rec(runs=(ENDED,), next=GO_ON)), EDIT, [File("x", RUNNING, PENDING)]),
+    ],
+)
+def test_an_edit_that_comes_as_the_run_ends_starts_nothing_from_zero(
+    held: Seen, edit: Drop, actions: list[Action]
+) -> None:
+    assert list(plan_for(held, drops=(edit,)).actions) == actions
+
+
+def test_a_daemon_that_stops_does_not_wait_for_edits() -> None:
+    held = seen(RUNNING, rec(runs=(OPEN,)))
+    assert plan_for(held, drops=(EDIT,), limits=STOPPING).actions == (End("x"),)
+
+
+@pytest.mark.parametrize(
+    ("held", "actions"),
+    [
+        (seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True), [TakeRewrite("x", RUNNING)]),
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), [TakeRewrite("x", RUNNING)]),
+        (seen(BLOCKED, rec(runs=(ENDED,))), [TakeRewrite("x", BLOCKED)]),
+        # The answer first: the new text is told with it.
+        (seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",)), [TakeAnswer("x", ("answer.md",))]),
+        (seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",), answer_wait=SOON), []),
+        (seen(BLOCKED, rec(runs=(ENDED,)), text_wait=SOON), []),
+    ],
+)
+def test_a_text_that_was_changed_where_it_lies_is_an_edit(held: Seen, actions: list[Action]) -> None:
+    assert list(plan_for(replace(held, rewritten=True)).actions) == actions
+
+
+def test_a_task_whose_text_somebody_has_open_is_not_started() -> None:
+    planned = plan_for(seen(PENDING, rec(next=START), text_wait=VIM))
+    assert planned.actions == ()
+    assert [one.wait for one in planned.waiting] == [VIM]
+
+
+@pytest.mark.parametrize("file", ["x.yml", "x.YAML"])
+def test_an_edit_may_come_under_another_form_of_its_name(file: str) -> None:
+    held = seen(PENDING, rec(next=START))
+    assert plan_for(held, drops=(Drop(file, None, "x"),)).actions[0] == TakeEdit(file, "x", PENDING)
+
+
+def test_an_edit_from_a_mac_is_an_edit() -> None:
+    held = seen(PENDING, rec(file="\u00fc.yaml", next=START))
+    drop = Drop("u\u0308.yaml", None, "\u00fc")
+    assert plan_for(held, drops=(drop,)).actions[0] == TakeEdit(drop.file, "x", PENDING)
+
+
+def test_two_forms_of_one_file_never_become_two_tasks() -> None:
+    drops = (Drop("x.yaml", None, "x"), Drop("x.yml", None, "x"))
+    assert plan_for(drops=drops).actions == (Take("x.yaml", "x", begun=False),)
+
+
+def test_two_names_that_differ_in_case_are_two_tasks() -> None:
+    drops = (Drop("X.yaml", None, "X"), Drop("x.yaml", None, "x"))
+    assert len(plan_for(drops=drops).actions) == 2
+
+
+def test_what_is_left_alone_is_told() -> None:
+    look = Look(left_alone=(LeftAlone("photo.jpg", "left alone: no task"),))
+    planned = decide(look, NOW, Limits())
+    assert planned.actions == ()
+    assert [(one.name, one.wait.reason, one.wait.notable) for one in planned.waiting] == [
+        ("photo.jpg", "left alone: no task", True)
+    ]
+
+
+def test_an_answer_for_a_task_that_nobody_knows_is_told() -> None:
+    planned = plan_for(seen(BLOCKED, None, stray=True, answers=("answer.md",)))
+    assert planned.actions == ()
+    [wait] = planned.waiting
+    assert wait.name == "blocked/x"
+    assert "no task of this name" in wait.wait.reason
 
 
 def test_an_edit_waits_until_it_is_complete() -> None:

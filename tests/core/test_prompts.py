@@ -61,7 +61,7 @@ def test_after_a_cut_claude_is_told_to_check_what_took_effect(why: Why) -> None:
 def test_late_words_are_not_mistaken_for_the_answer() -> None:
     prompt = with_late_words("# Answer\n", ("blue\n.\n", "or green"))
     assert prompt.startswith("# Answer\n")
-    assert "Before your last question had reached the person, they also wrote:" in prompt
+    assert "The person also wrote this, too late to be the answer to a question of yours:" in prompt
     assert "> blue" in prompt
     assert "> or green" in prompt
     assert with_late_words("# Answer\n", ()) == "# Answer\n"

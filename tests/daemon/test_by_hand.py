@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -233,3 +234,79 @@ def test_a_name_that_somebody_has_taken_by_hand_is_not_replaced(shared: World) -
     shared.move_in("mine.yaml")
     shared.wait_for("mine-2", "done")
     assert (mine / "result.md").read_text() == "mine\n"
+
+
+def test_a_task_moved_while_its_run_is_ending_ends_in_exactly_one_place(world: World) -> None:
+    states = ("pending", "running", "blocked", "done", "failed")
+    world.play([{"say": "Done."}], [{"say": "Done again."}])
+    world.start("--max-parallel", "3")
+    moves = [(number, target) for number in range(4) for target in ("pending", "blocked", "failed", "done")]
+    for number, target in moves:
+        name = f"race-{target}-{number}"
+        world.move_in(f"{name}.txt", f"{name}.\n")
+        world.wait_for(name, "running", "done")
+        # A run of the stand-in takes some 200 ms; from before its end to after its filing.
+        moment = time.monotonic() + 0.06 * number
+        wait_until(lambda moment=moment: time.monotonic() > moment, "")  # type: ignore[misc]
+        with contextlib.suppress(OSError):
+            (world.root / "running" / name).rename(world.root / target / name)
+    for number, target in moves:
+        name = f"race-{target}-{number}"
+        wait_until(
+            lambda name=name: world.where(name) in ("done", "failed", "blocked"),  # type: ignore[misc]
+            lambda name=name: world.story(name),  # type: ignore[misc]
+        )
+    world.move_in("last.txt", "last.\n")
+    world.wait_for("last", "done")
+    for number, target in moves:
+        name = f"race-{target}-{number}"
+        places = [path for state in states for path in (world.root / state).glob(f"{name}*")]
+        assert len(places) == 1, places
+        assert (places[0] / "task.txt").read_text() == f"{name}.\n"
+        assert (places[0] / "record.json").exists()
+        assert [call["resume"] for call in world.calls(f"{name}.")].count(False) <= 1
+    assert not list((world.root / "running").iterdir())
+
+
+def test_a_blocked_task_moved_to_pending_goes_on_without_an_answer(shared: World) -> None:
+    shared.teach("job skipped", [{"ask": {"text": "Which?"}}], [{"say": "Done."}])
+    shared.move_in("skipped.txt", "job skipped\n")
+    folder = shared.wait_for("skipped", "blocked")
+    wait_until((folder / "question.md").exists, "there is no question")
+    folder.rename(shared.root / "pending" / "skipped")
+    folder = shared.wait_for("skipped", "done")
+    assert [call["resume"] for call in shared.calls("job skipped")] == [False, True]
+    assert (folder / "question-1.json").exists()
+
+
+def test_a_blocked_task_that_is_deleted_is_gone_and_its_name_is_free(shared: World) -> None:
+    shared.teach("job dropped", [{"ask": {"text": "Which?"}}])
+    shared.teach("job instead", [{"say": "Done."}])
+    shared.move_in("dropped.txt", "job dropped\n")
+    folder = shared.wait_for("dropped", "blocked")
+    wait_until((folder / "question.md").exists, "there is no question")
+    shutil.rmtree(folder)
+    shared.move_in("dropped.txt", "job instead\n")
+    shared.wait_for("dropped", "done")
+    assert [call["resume"] for call in shared.calls("job instead")] == [False]
+
+
+def test_a_blocked_task_moved_to_done_or_failed_rests_there(shared: World) -> None:
+    shared.teach("job rests", [{"ask": {"text": "Which?"}}], [{"say": "Done."}])
+    for target in ("done", "failed"):
+        name = f"rests-in-{target}"
+        shared.move_in(f"{name}.txt", f"job rests {target}\n")
+        folder = shared.wait_for(name, "blocked")
+        wait_until((folder / "question.md").exists, "there is no question")
+        moved = folder.rename(shared.root / target / name)
+        (moved / "answer.md").write_text("red\n")
+    shared.move_in("rests-after.txt", "after\n")
+    shared.wait_for("rests-after", "done")
+    for target in ("done", "failed"):
+        name = f"rests-in-{target}"
+        assert shared.where(name) == target
+        assert len(shared.calls(f"job rests {target}")) == 1
+    # And back again, with the answer.
+    shared.path("rests-in-failed").rename(shared.root / "pending" / "rests-in-failed")
+    shared.wait_for("rests-in-failed", "done")
+    assert "red" in shared.calls("job rests failed")[1]["prompt"]

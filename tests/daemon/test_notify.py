@@ -169,7 +169,7 @@ def test_a_daemon_tells_its_whole_life(world: World, told: Listener, tmp_path: P
     (world.root / "PAUSE").touch()
     told.wait_for("STATUS", "1 waits for you; paused: the file PAUSE")
     daemon.stop()
-    assert told.wait_for("STOPPING")["EXTEND_TIMEOUT_USEC"] == "40000000"
+    assert int(told.wait_for("STOPPING")["EXTEND_TIMEOUT_USEC"]) >= 30_000_000
     assert not any("WATCHDOG" in one for one in told.heard())
 
 

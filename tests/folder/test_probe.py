@@ -1,4 +1,4 @@
-"""Who else is busy with a file: real programs, real locks."""
+"""Who else is busy with a file: real programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dropbox_runner.core.settle import Fingerprint
-from dropbox_runner.folder.probe import editor_of, fingerprint, is_plain, open_for_writing
+from dropbox_runner.folder.probe import fingerprint, is_plain, open_for_writing
 
 _HOLD = "import sys; file = open(sys.argv[1], sys.argv[2]); print(flush=True); sys.stdin.read()"
 
@@ -74,27 +74,6 @@ def test_plain_files(tmp_path: Path, path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     assert is_plain(path)
     assert not any(is_plain(tmp_path / name) for name in ("fifo", "link", "none", "."))
-
-
-@pytest.mark.parametrize(
-    ("lock", "editor"),
-    [
-        (".x.yaml.swp", "vim"),
-        (".x.yaml.swo", "vim"),
-        (".#x.yaml", "emacs"),
-        ("#x.yaml#", "emacs"),
-        (".~lock.x.yaml#", "LibreOffice"),
-        (".x.yaml.kate-swp", "Kate"),
-        ("x.yaml___jb_tmp___", "JetBrains"),
-    ],
-)
-def test_an_editor_is_named_by_its_lock(lock: str, editor: str) -> None:
-    assert editor in (editor_of("x.yaml", {"x.yaml", lock, "y.yaml"}) or "")
-
-
-@pytest.mark.parametrize("other", [".y.yaml.swp", "x.yaml~", "x.yaml.bak", ".xxyaml.swp", ".x.yaml", "x.swp"])
-def test_the_lock_of_another_file_is_no_lock_of_this_one(other: str) -> None:
-    assert editor_of("x.yaml", {"x.yaml", other}) is None
 
 
 def test_the_fingerprint_changes_with_every_way_to_save(path: Path, tmp_path: Path) -> None:

@@ -173,13 +173,107 @@ def test_done_and_failed_cost_nothing_however_many_there_are(layout: Layout) -> 
     layout.state(State.DONE).rename(layout.root / "history")
     scanner = Scanner(layout)
     assert scanner.tasks() == ()
-    assert "history" not in scanner.inbox()
+    assert "history" not in scanner.inbox().names
 
 
 def test_the_inbox_gives_all_names_and_the_drops_sorted(layout: Layout) -> None:
     for name in ("b.yaml", "a.md", ".a.md.swp", "a.draft.yaml", "STATUS.md", "x.jpg"):
         (layout.root / name).touch()
     (layout.root / "folder.yaml").mkdir()
-    scanner = Scanner(layout)
-    assert scanner.inbox() == {"b.yaml", "a.md", ".a.md.swp", "a.draft.yaml", "STATUS.md", "x.jpg"}
-    assert scanner.drops(scanner.inbox()) == ("a.md", "b.yaml")
+    inbox = Scanner(layout).inbox()
+    assert inbox.names == {"b.yaml", "a.md", ".a.md.swp", "a.draft.yaml", "STATUS.md", "x.jpg"}
+    assert inbox.drops == ("a.md", "b.yaml")
+
+
+@pytest.mark.parametrize("task", ["task.yaml", "task.yml", "task.md", "task.txt", "TASK.YAML", "Task.Md"])
+def test_a_folder_with_a_tasks_file_in_it_is_a_drop(layout: Layout, task: str) -> None:
+    (layout.root / "report").mkdir()
+    (layout.root / "report" / task).touch()
+    assert Scanner(layout).inbox().drops == (f"report/{task}",)
+
+
+@pytest.mark.parametrize("name", [".hidden", "__MACOSX", "$RECYCLE.BIN", "report.draft", "README", "lost+found"])
+def test_folders_of_programs_and_drafts_are_no_drops(layout: Layout, name: str) -> None:
+    (layout.root / name).mkdir()
+    (layout.root / name / "task.yaml").touch()
+    inbox = Scanner(layout).inbox()
+    assert inbox.drops == ()
+    assert inbox.left_alone == ()
+
+
+def test_what_may_have_been_meant_for_a_task_is_told_with_what_to_do(layout: Layout, tmp_path: Path) -> None:
+    (layout.root / "photo.jpg").touch()
+    (layout.root / "x.sync-conflict-20261122-063840-2BBAXIU.yaml").touch()
+    (layout.root / "photos").mkdir()
+    (layout.root / "x (conflicted copy 2026-01-01 120000)").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "task.yaml").touch()
+    (layout.root / "linked").symlink_to(elsewhere)
+    inbox = Scanner(layout).inbox()
+    assert inbox.drops == (), "a link is never followed"
+    left = {one.name: one.reason for one in inbox.left_alone}
+    assert "must end in .yaml" in left.pop("photo.jpg")
+    assert "must end in .yaml" in left.pop("linked")
+    assert "without a task.yaml" in left.pop("photos")
+    assert len(left) == 2
+    assert all("sync tool" in reason and "delete it" in reason for reason in left.values())
+
+
+ANSWERS = {
+    "answer.sync-conflict-20261122-063840-2BBAXIU.md": "sync tool",
+    "answer (conflicted copy 2026-01-01 120000).md": "sync tool",
+    "answer (1).md": "call it answer.md",
+    "answer.md.txt": "call it answer.md",
+    "answer2.md": "call it answer.md",
+    "answers.md": "call it answer.md",
+    "Answer .md": "call it answer.md",
+    "~answer.md": "",
+    ".answer.md.swp": "",
+    ".syncthing.answer.md.tmp": "",
+    ".answer.md.Ab3dEf": "",
+    ".#answer.md": "",
+    ".~lock.answer.md#": "",
+    "answer.md~": "",
+    "answer.md.part": "",
+    "answer.md.bak": "",
+    "answer.md.hTxYzQ": "",
+    "answer.draft.md": "",
+    "answer-1.md": "",
+    "answer-12-2.txt": "",
+    "._answer.md": "",
+    ".pending-1763800000-answer.md": "",
+}
+
+
+@pytest.mark.parametrize(("name", "told"), ANSWERS.items())
+def test_a_name_beside_an_answer_is_no_answer_and_what_may_have_been_meant_is_told(
+    layout: Layout, name: str, told: str
+) -> None:
+    (put(layout, State.BLOCKED, "x") / name).touch()
+    one = found(Scanner(layout))["x"]
+    assert one.answers == ()
+    assert [left.name for left in one.left_alone] == ([f"blocked/x/{name}"] if told else [])
+    assert all(told in left.reason for left in one.left_alone)
+
+
+@pytest.mark.parametrize("name", ["Answer.MD", "ANSWER.TXT", "Answer", "answer.Yaml"])
+def test_an_answer_may_be_written_in_capitals(layout: Layout, name: str) -> None:
+    (put(layout, State.BLOCKED, "x") / name).touch()
+    assert found(Scanner(layout))["x"].answers == (name,)
+
+
+def test_a_tasks_file_may_be_written_in_capitals(layout: Layout) -> None:
+    folder = put(layout, State.PENDING, "x")
+    (folder / "task.yaml").rename(folder / "TASK.YAML")
+    assert found(Scanner(layout))["x"].task_file == "TASK.YAML"
+
+
+def test_a_conflict_copy_beside_a_task_is_told_in_whatever_state(layout: Layout) -> None:
+    for state in LIVE:
+        folder = put(layout, state, f"in-{state}")
+        (folder / "record.sync-conflict-20261122-063840-2BBAXIU.json").touch()
+    left = [left.name for one in Scanner(layout).tasks() for left in one.left_alone]
+    assert sorted(left) == sorted(
+        f"{state}/in-{state}/record.sync-conflict-20261122-063840-2BBAXIU.json" for state in LIVE
+    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.record import Dropped, Next, Record, Why
 from dropbox_runner.core.states import State
 from dropbox_runner.folder.layout import Layout
@@ -245,7 +247,7 @@ def test_our_own_temp_files_are_no_tasks_and_no_answers(store: Store) -> None:
     (folder.path / ".answer.md.123.tmp").touch()
     (store.layout.root / ".x.yaml.123.tmp").touch()
     scanner = Scanner(store.layout)
-    assert scanner.drops(scanner.inbox()) == ()
+    assert scanner.inbox().drops == ()
     assert folder.answers == ("answer.md", "answer.txt")
 
 
@@ -256,3 +258,63 @@ def test_a_gigabyte_without_a_line_end_is_left_out_of_a_stream(store: Store, mon
     assert list(folder.lines(1)) == [b"one\n", b"two\n", b"three\n", b"123456789\n", b"half"]
     folder.stream(1).write_bytes(b"z" * 35)
     assert list(folder.lines(1)) == []
+
+
+# ---------------------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "free"),
+    [
+        ("Fix", "fix", "fix-2"),
+        ("FIX-2", "fix-2", "fix-2-2"),
+        ("u\u0308bung", "\u00fcbung", "\u00fcbung-2"),
+        ("STRASSE", "straße", "straße-2"),
+        ("fix-it", "fix", "fix"),
+    ],
+)
+@pytest.mark.parametrize("state", list(State))
+def test_a_new_task_never_gets_a_name_that_another_system_takes_for_one_that_is_there(
+    store: Store, state: State, there: str, wanted: str, free: str
+) -> None:
+    store.task(state, there).path.mkdir()
+    assert store.free_name(wanted) == free
+
+
+def test_a_name_is_free_again_when_its_folder_has_gone(store: Store) -> None:
+    folder = store.task(State.DONE, "Fix").path
+    folder.mkdir()
+    assert store.free_name("fix") == "fix-2"
+    folder.rename(store.layout.root / "elsewhere")
+    assert store.free_name("fix") == "fix"
+
+
+def test_a_file_in_the_place_of_a_tasks_folder_takes_its_name(store: Store) -> None:
+    (store.layout.state(State.FAILED) / "fix").touch()
+    assert store.free_name("fix") == "fix-2"
+
+
+def test_names_in_a_long_history_cost_a_burst_of_drops_nothing(store: Store) -> None:
+    for number in range(2000):
+        store.task(State.DONE, f"old-{number}").path.mkdir()
+    begin = time.process_time()
+    for number in range(200):
+        name = store.free_name("fix")
+        store.take(drop(store, f"fix-{number}.yaml").name, record(name, f"fix-{number}.yaml"))
+    assert time.process_time() - begin < 2.0
+
+
+@pytest.mark.parametrize("form", ["\u00fcbung.yaml", "u\u0308bung.yaml"])
+def test_a_file_is_the_same_in_whichever_form_its_name_comes(store: Store, form: str) -> None:
+    drop(store, form)
+    assert store.describe(form).file == "\u00fcbung.yaml"
+
+
+def test_the_longest_name_that_there_can_be_is_taken(store: Store) -> None:
+    file = f"{'x' * 250}.yaml"
+    drop(store, file)
+    folder = store.take(file, record(folder_name(file), file))
+    assert folder.task_file is not None
+    drop(store, file, "newer")
+    store.take_edit(file, folder, record(folder.name, file))
+    assert content(folder.path)["task.yaml"] == "newer"
