@@ -20,6 +20,12 @@ TASK = "instructions: work\n"
 
 
 @pytest.fixture(scope="module")
+def watcher() -> bool:
+    """Only events tell what was moved in from what is being written; without them everything counts as the latter."""
+    return True
+
+
+@pytest.fixture(scope="module")
 def inbox(tmp_path_factory: pytest.TempPathFactory, template: World) -> Iterator[World]:
     """A daemon for all tests of this module: it takes tasks, and starts none."""
     world = World(tmp_path_factory.mktemp("world"))

@@ -95,8 +95,8 @@ def test_a_state_folder_that_was_replaced_is_watched_again(world: World) -> None
     world.start()
     world.move_in("x.yaml")
     blocked = world.wait_for("x", "blocked").parent
-    old = blocked.rename(blocked.with_name("old"))
-    shutil.copytree(old, blocked)
-    shutil.rmtree(old)
+    restored = shutil.copytree(blocked, world.base / "restored")
+    blocked.rename(world.base / "old")
+    restored.rename(blocked)  # also over the empty one that the daemon may have made by now
     (blocked / "x" / "answer.md").write_text("Yes.\n.\n")
     world.wait_for("x", "done")
