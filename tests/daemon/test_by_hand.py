@@ -172,7 +172,8 @@ def test_the_very_same_file_back_again_is_a_copy_and_not_run(shared: World, tmp_
     assert "taken before" in (folder / "error.md").read_text()
     assert (folder / "task.yaml").read_text() == "instructions: job once\n"
     assert len(shared.calls("job once")) == 1
-    # Handed back, it is meant.
+    # Handed back, it is meant. (Not in the very instant in which it is refused: that is written down behind the move.)
+    wait_until(lambda: "outcome" in shared.record("copy-2"), "that it was refused was never written down")
     folder.rename(shared.root / "pending" / "copy-2")
     shared.wait_for("copy-2", "done")
     assert [call["resume"] for call in shared.calls("job once")] == [False, False]
