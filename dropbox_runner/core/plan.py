@@ -85,8 +85,7 @@ class _Desk:
 
     def wait(self, name: str, wait: Wait) -> None:
         self.waiting.append(Waiting(name, wait))
-        if wait.until is not None:
-            self.wake_at.append(wait.until)
+        self.wake_at += [moment for moment in (wait.until, wait.again) if moment is not None]
 
 
 def decide(look: Look, now: Now, limits: Limits) -> Plan:

@@ -17,6 +17,10 @@ LEFT_OVER: Final = 900.0
 EMPTY = "it is empty; waiting for its content"
 
 
+_EDITOR_POLL = 2.0
+"""Seconds between two looks at whether an editor has a file open still."""
+
+
 class Arrival(Enum):
     """How the present content came to be under its name, as far as the watcher saw it."""
 
@@ -56,6 +60,8 @@ class Wait:
     """Steady clock; None: nobody knows."""
     notable: bool = False
     """Whether it deserves a line in the log: nothing will change unless a person does something."""
+    again: float | None = None
+    """Steady clock: when to look again at what ends without an event, as an editor does that is killed."""
 
 
 def observe(before: Sighting | None, now_seen: Fingerprint, hint: Arrival | None, now: float) -> Sighting:
@@ -99,7 +105,8 @@ def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: floa
     if around.ends_explicitly:
         return None
     if around.editor is not None:
-        return Wait(still_open(around.editor, "it", known=around.editor_known), notable=True)
+        open_in = still_open(around.editor, "it", known=around.editor_known)
+        return Wait(open_in, notable=True, again=now + _EDITOR_POLL)
     if sighting.arrival is Arrival.MOVED_IN:
         return None
     quiet_at = sighting.since + settle

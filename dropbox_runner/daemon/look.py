@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -212,7 +213,7 @@ class Looker:
         )
         if wait is None and found.state is not State.PENDING:
             wait = trouble(path)
-        return Wait(f"{found.task_file}: {wait.reason}", wait.until, notable=wait.notable) if wait is not None else None
+        return replace(wait, reason=f"{found.task_file}: {wait.reason}") if wait is not None else None
 
     def _elsewhere(self, found: Found) -> State | None:
         """Say where the task is, where only its folder has been made again; asked of few, so it may read done/."""
@@ -239,7 +240,7 @@ class Looker:
                 # In the same words as for one that holds nothing but blanks: to a person that is the same.
                 wait = Wait("the answer is empty", notable=True)
             if wait is not None:
-                return Wait(f"{name}: {wait.reason}", wait.until, notable=wait.notable)
+                return replace(wait, reason=f"{name}: {wait.reason}")
         return None
 
     def _paused(self, names: frozenset[str], gate: Gate | None, now: Now) -> Wait | None:
