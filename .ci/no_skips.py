@@ -10,9 +10,12 @@ from xml.etree import ElementTree as ET
 def main(report: Path) -> int:
     """Print what was skipped; return the exit code."""
     cases = list(ET.parse(report).iter("testcase"))
-    skipped = [(case, found) for case in cases if (found := case.find("skipped")) is not None]
-    for case, found in skipped:
-        print(f"skipped: {case.get('classname')}::{case.get('name')}: {found.get('message')}")
+    marked = [(case, found) for case in cases if (found := case.find("skipped")) is not None]
+    # One that is known to fail was run all the same, and the run fails on the day on which it passes.
+    skipped = [one for one in marked if one[1].get("type") != "pytest.xfail"]
+    for case, found in marked:
+        how = "known to fail" if found.get("type") == "pytest.xfail" else "skipped"
+        print(f"{how}: {case.get('classname')}::{case.get('name')}: {found.get('message')}")
     if not cases:
         print("no test was run")
     else:
