@@ -118,8 +118,9 @@ class Fault:
         if str(point) != self.point or self.mark.exists():
             return
         self.mark.touch()
-        if self.kind == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind in ("kill", "stop"):
+            os.kill(os.getpid(), signal.SIGKILL if self.kind == "kill" else signal.SIGTERM)
+            return
         raise _error(self.kind, point)
 
     def _lasts(self) -> bool:

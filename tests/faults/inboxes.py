@@ -216,6 +216,8 @@ class Inbox:
         self._code = os.waitstatus_to_exitcode(status)
         with self.log.open("a") as log:
             log.write(f"(the daemon ended: {self._code})\n")
+        if self._code == 0 and (left := self.left_processes()):
+            raise BrokenError(f"the daemon was stopped, and not its agents: {left}")
         return False
 
     def _play(self) -> None:

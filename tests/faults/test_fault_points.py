@@ -35,7 +35,9 @@ def points(pool: ProcessPoolExecutor) -> dict[str, list[Point]]:
 def _faults_at(point: Point) -> tuple[str, ...]:
     if point.reads:
         return READING
-    return (*FAULTS, FULL_DISK) if point.step.endswith(("create", "rename", "fork")) else FAULTS
+    lasting = (FULL_DISK,) if point.step.endswith(("create", "rename", "fork")) else ()
+    stopping = ("stop",) if point.step.endswith(("done", "fork", "watch", "SIGTERM")) else ()
+    return FAULTS + lasting + stopping
 
 
 @pytest.mark.parametrize("story", [one.name for one in STORIES])
