@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -159,8 +160,10 @@ def _commands(local: Path) -> Commands:
 
 def _keep(path: Path, data: bytes, mode: int) -> None:
     # Not written anew for nothing: also on a full disk a daemon must come up, and see to the agents that still work.
-    if not path.exists() or durable.read(path) != data:
-        durable.write(path, data, mode)
+    with suppress(OSError, durable.UnreadableError):
+        if durable.read(path) == data:
+            return
+    durable.write(path, data, mode)
 
 
 def _in_words(settings: Settings, *, watch: bool) -> str:

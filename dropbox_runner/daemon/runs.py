@@ -106,6 +106,7 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
     assert planned is not None
     if not folder.is_filed(planned):
         folder.file_round(planned)
+    folder.put_away_ending(len(record.runs))
     waiting = record
     record = record.but(
         working_dir=record.working_dir or _own_choice(task),

@@ -21,8 +21,9 @@ from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.trace import step
 from dropbox_runner.folder.trust import distrust
 
-_HALF: Final = ".tmp"
-_HALF_OF: Final = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
+_HALF: Final = ".dropbox-runner.tmp"
+"""Unmistakable, because it is cleared away: `.syncthing.plan.2024.tmp` belongs to somebody else."""
+_HALF_OF: Final = re.compile(r"\..+\.(?P<pid>\d+)" + re.escape(_HALF))
 MAX_READ: Final = 16 * 1024 * 1024
 """Bytes; more than this is never a text that somebody wrote."""
 

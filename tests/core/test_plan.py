@@ -428,8 +428,8 @@ def test_of_two_folders_with_one_task_the_one_that_knows_more_goes_on(held: Seen
 
 
 def test_half_written_files_are_tidied_up_and_hold_nothing_up() -> None:
-    task = seen(PENDING, rec(next=START), halves=(".record.json.1.tmp",))
-    assert plan_for(task).actions == (Tidy("x", PENDING, (".record.json.1.tmp",)), Start("x"))
+    task = seen(PENDING, rec(next=START), halves=(".record.json.1.dropbox-runner.tmp",))
+    assert plan_for(task).actions == (Tidy("x", PENDING, (".record.json.1.dropbox-runner.tmp",)), Start("x"))
 
 
 def test_a_finished_drop_is_taken() -> None:

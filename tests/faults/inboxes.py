@@ -23,7 +23,7 @@ ENDED = ("done", "failed")
 PATIENCE = 20.0
 _AT_REST_IN_VAIN = 2.0
 _AGENT = Path(__file__).with_name("agent.sh")
-_LEFT_OVER = re.compile(r"\..+\.\d+\.tmp")
+_LEFT_OVER = re.compile(r"\..+\.tmp")
 _MAY_BE_EMPTY = re.compile(r".*\.(jsonl|stderr)|cancel|PAUSE")
 
 

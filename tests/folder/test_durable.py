@@ -50,17 +50,17 @@ def test_a_write_that_fails_leaves_what_was_there_and_no_half(tmp_path: Path) ->
 
 
 def test_left_overs_of_a_crash_are_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / f".record.json.{os.getpid()}.tmp").write_bytes(b"half")
-    (tmp_path / ".record.json.1.tmp").write_bytes(b"half of an earlier daemon")
+    (tmp_path / f".record.json.{os.getpid()}.dropbox-runner.tmp").write_bytes(b"half")
+    (tmp_path / ".record.json.1.dropbox-runner.tmp").write_bytes(b"half of an earlier daemon")
     durable.write(tmp_path / "record.json", b"whole")
     assert (tmp_path / "record.json").read_bytes() == b"whole"
-    assert f".record.json.{os.getpid()}.tmp" not in names(tmp_path)
+    assert f".record.json.{os.getpid()}.dropbox-runner.tmp" not in names(tmp_path)
 
 
 def test_a_link_under_the_temp_name_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    (tmp_path / f".record.json.{os.getpid()}.tmp").symlink_to(victim)
+    (tmp_path / f".record.json.{os.getpid()}.dropbox-runner.tmp").symlink_to(victim)
     durable.write(tmp_path / "record.json", b"data")
     assert victim.read_bytes() == b"precious"
 
@@ -75,8 +75,15 @@ def test_writing_where_a_link_lies_replaces_the_link(tmp_path: Path) -> None:
 
 
 def test_what_dead_writers_have_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    kept = {"record.json", ".hidden", ".draft.tmp", f".record.json.{os.getpid()}.tmp", ".record.json.x.tmp"}
-    for name in (*kept, ".record.json.999999999.tmp", ".STATUS.md.999999998.tmp"):
+    kept = {
+        "record.json",
+        ".hidden",
+        ".draft.tmp",
+        f".record.json.{os.getpid()}.dropbox-runner.tmp",
+        ".record.json.x.dropbox-runner.tmp",
+        ".syncthing.plan.2024.tmp",
+    }
+    for name in (*kept, ".record.json.999999999.dropbox-runner.tmp", ".STATUS.md.999999998.dropbox-runner.tmp"):
         (tmp_path / name).touch()
     durable.remove_halves(tmp_path)
     assert names(tmp_path) == kept
