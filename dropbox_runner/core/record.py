@@ -306,11 +306,12 @@ class Record(_Kept):
         others = tuple(one for one in self.runs if one.number != run.number)
         return self.but(runs=(*others, run))
 
-    def with_what_was_not_told(self, run: Run) -> Self:
-        """Take back what a run was to tell, if nobody has read it."""
+    def with_what_was_not_told(self, run: Run, answers: tuple[str, ...] = ()) -> Self:
+        """Take back what a run was to tell, if nobody has read it; `answers` are the files that it passed on."""
         if run.untold is None:
             return self
-        return self.but(late=(*run.late, *self.late), edited=self.edited or run.edited)
+        late = tuple(dict.fromkeys((*run.late, *answers, *self.late)))
+        return self.but(late=late, edited=self.edited or run.edited)
 
     def with_event(self, at: str, text: str) -> Self:
         """Add a line to the history."""

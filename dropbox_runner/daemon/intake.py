@@ -15,6 +15,7 @@ from dropbox_runner.core.task import NOT_ACTED_ON, Task
 from dropbox_runner.core.taskfields import Priority
 from dropbox_runner.daemon.desk import Desk, log, read_task
 from dropbox_runner.daemon.handover import under_parent
+from dropbox_runner.daemon.prompting import take_back_unheard
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.layout import ERROR
@@ -149,6 +150,7 @@ def admit(desk: Desk, action: Admit) -> None:
         desk.reject(folder, record, Verdict.REJECTED, str(error))
         return
     folder.put_away_ending(len(record.runs))
+    record = take_back_unheard(folder, record, record.last)
     record = _queued(record, file.task, folder.answers if record.runs else (), asked=folder.question.exists())
     folder.write_record(record.with_event(desk.now.stamp(), "queued"))
     assert record.next is not None

@@ -76,7 +76,7 @@ class Looker:
 
         `refused` is how many finished files could not be taken before: they must not hold up the others.
         """
-        self._ground.check()
+        self._ground.check(self._scanner.occupied)
         root = self._layout.root
         inbox = self._scanner.inbox()
         drops = self._drops(inbox, _AT_ONCE + refused, now)

@@ -16,7 +16,7 @@ from dropbox_runner.core.prompts import (
     with_late_words,
 )
 from dropbox_runner.core.question import Question, joined_text, parse_questions
-from dropbox_runner.core.record import Next, Record, Why
+from dropbox_runner.core.record import Next, Record, Run, Why
 from dropbox_runner.core.task import Task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.store import TaskFolder
@@ -83,8 +83,21 @@ def _answer(folder: TaskFolder, planned: Next, questions: tuple[Question, ...]) 
     told = _told(planned)
     if told is None:
         return ""
-    files = sorted(folder.path.glob(f"answer-{told}[.-]*")) + sorted(folder.path.glob(f"answer-{told}"))
+    files = _answer_files(folder, told)
     return "\n\n".join(parse_answer(_unnumbered(file), durable.read(file), questions).text for file in files)
+
+
+def _answer_files(folder: TaskFolder, told: int) -> list[Path]:
+    return sorted(folder.path.glob(f"answer-{told}[.-]*")) + sorted(folder.path.glob(f"answer-{told}"))
+
+
+def take_back_unheard(folder: TaskFolder, record: Record, run: Run | None) -> Record:
+    """Have the next prompt pass on what this run was to tell, if claude has not said a word since."""
+    if run is None or run.untold is None:
+        return record
+    told = _told(run.untold) if run.untold.passes_answer else None
+    words = tuple(path.name for path in _answer_files(folder, told)) if told is not None else ()
+    return record.with_what_was_not_told(run, words)
 
 
 def _unnumbered(file: Path) -> str:

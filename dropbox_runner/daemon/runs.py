@@ -35,7 +35,7 @@ from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.daemon.ending import ask_for_money
 from dropbox_runner.daemon.handover import under_parent
 from dropbox_runner.daemon.intake import put_aside, read_anew
-from dropbox_runner.daemon.prompting import prompt_for, question_text
+from dropbox_runner.daemon.prompting import prompt_for, question_text, take_back_unheard
 from dropbox_runner.daemon.wrapped import bring_in_question, drop_question, wrapped
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
@@ -271,7 +271,7 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
         messages=ending.turns_seen,
     )
     record = record.but(session_seen=record.session_seen or ending.session_id is not None).with_run(ended)
-    record = record.with_what_was_not_told(ended).with_event(desk.now.stamp(), reason)
+    record = take_back_unheard(folder, record, ended).with_event(desk.now.stamp(), reason)
     folder.write_record(record)
     log.info("%s: stopped run %d (%s)", action.name, run.number, reason)
 
@@ -304,6 +304,7 @@ def _why_moved(folder: TaskFolder, record: Record) -> str:
     if last is None or last.verdict is None:
         return "it had not been started"
     if record.next is None:
-        return f"asks: {question_text(folder)}"
+        # Without a question, a person has put it into running/ by hand.
+        return f"asks: {question_text(folder)}" if folder.question.exists() else "nothing is planned for it"
     goes_on = "its task was edited, so it goes on" if record.next.why is Why.EDITED else "goes on in its session"
     return f"{last.verdict}: {first_line(last.reason)}; {goes_on}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -35,8 +36,11 @@ class Ground:
         self._root = _identity(layout.root)
         self._read: tuple[tuple[int, int, int], Owner | None] | None = None
 
-    def check(self) -> None:
-        """OSError when the folder is away, or another one lies in its place; RefusedError when it is another's now."""
+    def check(self, occupied: Collection[State] = ()) -> None:
+        """OSError when the folder is away, or another one lies in its place; RefusedError when it is another's now.
+
+        `occupied` are the states in which tasks were seen before: what goes away with tasks in it is waited for.
+        """
         root = _identity(self._layout.root)
         known = self._owner()
         if known is not None and known.id != self._here.id:
@@ -51,8 +55,13 @@ class Ground:
         self._root = root
         if known is None:
             owner.claim(self._layout, take_over=True)  # somebody removed .dropbox-runner/
-        if not all(os.path.isdir(self._layout.state(state)) for state in State):  # noqa: PTH112 - five per look
-            # An empty one goes easily: removed on another device, and synced. What lay in it is gone with it.
+        missing = [state for state in State if not os.path.isdir(self._layout.state(state))]  # noqa: PTH112 - five a look
+        for state in missing:
+            if state in occupied:
+                reason = "it is gone, and tasks lay in it (put it back, or make an empty one)"
+                raise FileNotFoundError(errno.ENOENT, reason, str(self._layout.state(state)))
+        if missing:
+            # An empty one goes easily: removed on another device, and synced.
             Store(self._layout).make()
 
     def _owner(self) -> Owner | None:

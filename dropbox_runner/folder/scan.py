@@ -124,6 +124,11 @@ class Scanner:
         self._kept = kept
         return tuple(one.found for one in kept.values())
 
+    @property
+    def occupied(self) -> frozenset[State]:
+        """The states in which the last look found tasks."""
+        return frozenset(state for state, _ in self._kept)
+
     def inbox(self) -> Inbox:
         """Return what lies in the inbox itself."""
         with os.scandir(self._layout.root) as listed:

@@ -36,7 +36,7 @@ def move_all_in(world: World, count: int) -> None:
     outside = world.base / "outside"
     outside.mkdir()
     for number in range(count):
-        (outside / f"many-{number}.yaml").write_text(f"instructions: nothing, {number}\nnot_before: 2999-01-01\n")
+        (outside / f"many-{number}.yaml").write_text(f"instructions: nothing, {number}\nnot_before: 2199-01-01\n")
     for path in outside.iterdir():
         path.rename(world.root / path.name)
 

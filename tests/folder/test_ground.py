@@ -58,6 +58,16 @@ def test_a_state_folder_that_was_removed_is_made_again(layout: Layout) -> None:
     assert layout.state(State.FAILED).is_dir()
 
 
+def test_a_state_folder_that_goes_away_with_tasks_in_it_is_waited_for(layout: Layout) -> None:
+    ground = Ground(layout)
+    away = layout.state(State.RUNNING).rename(layout.root.with_name("away"))
+    with pytest.raises(FileNotFoundError, match="tasks lay in it"):
+        ground.check({State.RUNNING})
+    assert not layout.state(State.RUNNING).exists()
+    away.rename(layout.state(State.RUNNING))
+    ground.check({State.RUNNING})
+
+
 def test_a_lost_owner_file_is_written_again(layout: Layout) -> None:
     ground = Ground(layout)
     ground.check()
