@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ class Service:
         read_settings: Callable[[], Settings],
         watching: Watching | None,
         bell: Doorbell,
-        show: Callable[[Look, Plan, Now], None] = lambda *_: None,
+        show: Callable[[Look, Plan, Now, Sequence[str]], None] = lambda *_: None,
         clock: Callable[[], Now] = read_clock,
     ) -> None:
         self._layout = layout
@@ -227,7 +227,7 @@ class Service:
         """Let people know. A full disk, or a text that cannot be read, is no reason not to act."""
         try:
             self._notice.publish(planned, look.paused, now)
-            self._show(look, planned, now)
+            self._show(look, planned, now, self.failed)
         except (OSError, RunnerError) as error:
             if not self._silent:
                 log.warning("what is going on cannot be written down: %s", error)

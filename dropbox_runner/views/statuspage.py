@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -32,11 +33,17 @@ class StatusPage:
         self._told = ""
         self._shown = _without_time(self._path)
         self._live: frozenset[str] = frozenset()
+        self._failures = 0
+        """How many of the daemon's failures are on the page, or have been."""
         self._lately = deque((f"- {row.name}: {row.text}" for row in lately(layout)), maxlen=LATELY)
 
-    def update(self, look: Look, planned: Plan, now: Now) -> None:
-        """Write the page if it has changed."""
-        self._note_ended(look)
+    def update(self, look: Look, planned: Plan, now: Now, failed: Sequence[str]) -> None:
+        """Write the page if it has changed. `failed` are the tasks that went to failed/ since the start, oldest first.
+
+        A file that is refused as soon as it is taken has never been seen as a task by any look.
+        """
+        fresh, self._failures = failed[self._failures :], len(failed)
+        self._note_ended(look, fresh)
         # With the time that is left, as it is now; that alone is no reason to write, and to sync, the page again.
         told, text = self._render(look, planned, now, countdown=False), self._render(look, planned, now, countdown=True)
         if told == self._told or text == self._shown:
@@ -45,9 +52,9 @@ class StatusPage:
         durable.replace_soon(self._path, f"{text}\n_{_clock(now.wall.timestamp())}_\n".encode("utf-8", "replace"))
         self._told, self._shown = told, text
 
-    def _note_ended(self, look: Look) -> None:
+    def _note_ended(self, look: Look, failed: Sequence[str]) -> None:
         live = frozenset(seen.name for seen in look.tasks)
-        for name in self._live - live:
+        for name in dict.fromkeys((*sorted(self._live - live), *failed)):
             state = next((one for one in (State.DONE, State.FAILED) if self._layout.task(one, name).is_dir()), None)
             if state is not None:
                 row = ended_row(state, self._layout.task(state, name))

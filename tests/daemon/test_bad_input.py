@@ -323,3 +323,13 @@ def test_settings_that_nobody_meant_are_refused(world: World) -> None:
     assert daemon.wait() == 78
     assert "did you mean `max_parallel`?" in daemon.log
     assert Path(world.config).name in daemon.log
+
+
+def test_a_file_that_is_refused_at_once_is_told_on_the_page(world: World, daemon: Daemon) -> None:
+    world.move_in("bad.yaml", "promt: work\n")
+    world.wait_for("bad", "failed")
+
+    def told() -> bool:
+        return "- bad: rejected: bad.yaml:1:1: " in (world.root / "STATUS.md").read_text()
+
+    wait_until(told, (world.root / "STATUS.md").read_text)

@@ -14,7 +14,6 @@ from harness import Steps, World, alive, wait_until
 from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.actions import Start
-from dropbox_runner.core.clock import Now
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.seen import Look
 from dropbox_runner.core.settings import Settings
@@ -140,7 +139,7 @@ def test_told_to_stop_in_the_very_moment_in_which_it_starts_an_agent_it_stops_th
     layout, local = Layout.of(world.root), world.base
     settings = Settings(claude=str(world.claude), settle=0)
 
-    def stop_before_a_start(_look: Look, planned: Plan, _now: Now) -> None:
+    def stop_before_a_start(_look: Look, planned: Plan, *_: object) -> None:
         if any(isinstance(action, Start) for action in planned.actions):
             service.stop()
 
