@@ -15,6 +15,8 @@ import pytest
 from harness import STATES, World, alive, wait_until
 
 MANY = 50_000
+PATIENCE = 120.0
+"""Seconds. On a quiet machine each takes one or two; nothing is measured with it."""
 MOST_MEMORY = 600 * 1024 * 1024
 """Bytes. Each queued task is known with its record."""
 
@@ -61,20 +63,21 @@ def test_fifty_thousand_files_are_taken_once_each_and_hold_nothing_up(in_memory:
     agent = world.agent_pid("a-long")
 
     move_all_in(world, MANY)
-    wait_until(lambda: taken(world) > 200, "nothing is taken", 60)
+    wait_until(lambda: taken(world) > 200, "nothing is taken", PATIENCE)
     began = time.monotonic()
     world.answer("a-asks", "Yes.\n")
-    wait_until(lambda: world.where("a-asks") == "done", lambda: f"an answer waits:\n{world.story('a-asks')}", 30)
+    wait_until(lambda: world.where("a-asks") == "done", lambda: f"an answer waits:\n{world.story('a-asks')}", PATIENCE)
     answered = time.monotonic()
     (world.path("a-long") / "cancel").touch()
-    wait_until(lambda: not alive(agent), lambda: f"a cancel waits:\n{world.story('a-long')}", 30)
+    wait_until(lambda: not alive(agent), lambda: f"a cancel waits:\n{world.story('a-long')}", PATIENCE)
     cancelled = time.monotonic()
     world.move_in("zz-urgent.yaml", "instructions: urgent\npriority: high\n")
     assert taken(world) < MANY, "the test itself: there was nothing to be held up by"
     page = (world.root / "STATUS.md").read_text()
     assert "more" in page
     assert len(page) < 20_000
-    daemon.stop()
+    daemon.process.terminate()
+    assert daemon.process.wait(PATIENCE) == 0
     stopped = time.monotonic()
     half = taken(world)
     assert half < MANY
@@ -87,10 +90,10 @@ def test_fifty_thousand_files_are_taken_once_each_and_hold_nothing_up(in_memory:
         f"{MANY - half} taken in {time.monotonic() - started:.0f} s, "
         f"{psutil.Process(daemon.pid).memory_info().rss >> 20} MB"
     )
-    world.wait_for("zz-urgent", "done")
+    wait_until(lambda: world.where("zz-urgent") == "done", "what is urgent waits", PATIENCE)
     files = [json.loads((path / "record.json").read_bytes())["dropped"]["file"] for path in folders(world)]
     assert sorted(files) == sorted(f"many-{number}.yaml" for number in range(MANY))
     with sqlite3.connect(next((world.home / "state").rglob("ledger.sqlite"))) as ledger:
         assert ledger.execute("SELECT COUNT(DISTINCT file), COUNT(*) FROM taken").fetchone() == (MANY + 3, MANY + 3)
     assert psutil.Process(daemon.pid).memory_info().rss < MOST_MEMORY
-    daemon.stop()
+    daemon.kill()
