@@ -14,6 +14,7 @@ from harness import World, wait_until
 from user import (
     asked,
     assert_answered_once_and_whole,
+    assert_kept_beside_its_task_and_told,
     assert_taken_once_and_whole,
     files_that_hold,
     let_the_settle_time_pass,
@@ -147,23 +148,26 @@ def test_a_save_when_the_task_has_gone_on_is_refused_by_the_editor_which_says_so
     assert not (inbox.root / "blocked" / name).exists()
 
 
-@late_saves
 @of_those_that_lock
-def test_a_save_into_the_folder_of_a_task_that_is_done_is_kept_and_told(inbox: World, editor: Editor) -> None:
+def test_a_save_into_the_folder_of_a_task_that_is_done_is_kept_there_and_changes_nothing(
+    inbox: World, editor: Editor
+) -> None:
     """Opened as `cd blocked/NAME; vim answer.md`: the editor goes along with the folder."""
     name = name_for("late", editor)
     window = saved_answer(inbox, name, editor, inside=True)
     window.write("And more.\n")
     window.save()
-    wait_until(lambda: files_that_hold(inbox.root, "And more."), "it was never saved")
+    folder = inbox.root / "done" / name
+    wait_until(lambda: files_that_hold(folder, "And more."), lambda: window.terminal.screen)
     window.quit()
     let_the_settle_time_pass(inbox)
-    assert files_that_hold(inbox.root, "And more.")
-    wait_until_status_says(inbox, name, "answer.md")
+    assert files_that_hold(folder, "And more.") == [folder / "answer.md"]
+    assert tasks_of(inbox, name) == [folder]
+    assert len(inbox.calls(f"Work on {name}.")) == 2
 
 
 @late_saves
-def test_a_save_that_makes_the_folder_again_is_kept_and_told_and_takes_no_task_for_failed(inbox: World) -> None:
+def test_a_save_that_makes_the_folder_again_is_kept_beside_the_task_and_told(inbox: World) -> None:
     """Emacs offers to make a directory that is gone."""
     name = "emacs-again"
     window = saved_answer(inbox, name, ONE_OF_EACH[2])
@@ -171,13 +175,9 @@ def test_a_save_that_makes_the_folder_again_is_kept_and_told_and_takes_no_task_f
     window.save()
     window.terminal.wait_for("does not exist; create?")
     window.terminal.press("y")
-    wait_until(lambda: files_that_hold(inbox.root, "And more."), "it was never saved")
+    wait_until(lambda: files_that_hold(inbox.root, "And more."), lambda: window.terminal.screen)
     window.quit()
-    let_the_settle_time_pass(inbox)
-    assert files_that_hold(inbox.root, "And more.")
-    assert (inbox.root / "done" / name / "result.md").exists()
-    assert not (inbox.root / "failed" / name).exists(), "a done task has become a failed one as well"
-    wait_until_status_says(inbox, name, "answer.md")
+    assert_kept_beside_its_task_and_told(inbox, name, "And more.")
 
 
 @of_each_kind

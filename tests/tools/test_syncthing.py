@@ -14,6 +14,7 @@ from syncthing import Device, Pair
 from user import (
     QUESTION,
     assert_answered_once_and_whole,
+    assert_kept_beside_its_task_and_told,
     assert_taken_once_and_whole,
     files_that_hold,
     let_the_settle_time_pass,
@@ -230,10 +231,7 @@ def test_an_answer_from_the_phone_to_a_task_that_is_done_meanwhile_is_kept_and_t
         wait_until_done(inbox, "late")
         (folder / "answer.md").write_text("Blue, from the phone.\n")
     wait_until(lambda: files_that_hold(inbox.root, "from the phone"), "it never came", PATIENCE)
-    let_the_settle_time_pass(inbox)
-    assert files_that_hold(inbox.root, "from the phone")
-    assert not (inbox.root / "failed/late").exists(), "a done task has become a failed one as well"
-    wait_until_status_says(inbox, "late", "answer.md")
+    assert_kept_beside_its_task_and_told(inbox, "late", "from the phone")
 
 
 # ------------------------------------------------------------------------------------------- folders moved on the phone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 import time
@@ -103,6 +102,17 @@ def let_what_follows_follow(world: World) -> None:
     wait_until(lambda: not (world.root / name).exists(), lambda: world.story(name))
 
 
+def assert_kept_beside_its_task_and_told(world: World, name: str, text: str) -> None:
+    """What came too late for a task that is done lies in its folder, the log names it, and it is done as before."""
+    folder = world.root / "done" / name
+    wait_until(lambda: files_that_hold(folder, text), lambda: world.story(name))
+    let_the_settle_time_pass(world)
+    [file] = files_that_hold(folder, text)
+    assert any(f"{name}: " in line and file.name in line for line in world.daemon.log.splitlines())
+    assert tasks_of(world, name) == [folder], "it has become a second task"
+    assert len(world.calls(f"Work on {name}.")) == 2
+
+
 def files_that_hold(root: Path, text: str) -> list[Path]:
     """Where under the folder a text is to be found by a person, who does not look into hidden files."""
     found = []
@@ -111,9 +121,3 @@ def files_that_hold(root: Path, text: str) -> list[Path]:
             if path.is_file() and not path.name.startswith(".") and text in path.read_text():
                 found.append(path)
     return found
-
-
-def waits(world: World) -> dict[str, str]:
-    """Why something waits, as the daemon says."""
-    [notice] = (world.home / "state").rglob("notice.json")
-    return {one["name"]: one["reason"] for one in json.loads(notice.read_bytes())["waiting"]}
