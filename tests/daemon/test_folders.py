@@ -12,6 +12,13 @@ from harness import World, wait_until
 
 pytestmark = pytest.mark.slow
 
+
+@pytest.fixture(scope="module")
+def watcher() -> bool:
+    """Only events tell what was moved in from what is being written; without them everything counts as the latter."""
+    return True
+
+
 SETTLE = 1.0
 AT_ONCE = 0.7
 

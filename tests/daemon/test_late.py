@@ -13,6 +13,12 @@ from harness import Daemon, World, wait_until
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def watcher() -> bool:
+    """Without events every probe takes a settle time, and what is waited for is given up meanwhile."""
+    return True
+
+
 def asked(world: World, name: str) -> Path:
     folder = world.wait_for(name, "blocked")
     wait_until((folder / "question.md").exists, "there is no question")

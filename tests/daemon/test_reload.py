@@ -16,6 +16,12 @@ from harness import Daemon, World, alive, wait_until
 from dropbox_runner.core.settings import Settings, changes
 
 
+@pytest.fixture(scope="module")
+def watcher() -> bool:
+    """What the command line says must be what these tests say."""
+    return True
+
+
 def reload(daemon: Daemon, says: str) -> None:
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_for_log(says)
