@@ -70,6 +70,8 @@ class _Desk:
     actions: list[Action] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     wake_at: list[float] = field(default_factory=list)
+    dropped: frozenset[str] = frozenset()
+    """The names that what lies in the inbox would get as tasks."""
     names: set[str] = field(default_factory=set)
     """The tasks that something happens to already."""
 
@@ -90,7 +92,7 @@ class _Desk:
 
 def decide(look: Look, now: Now, limits: Limits) -> Plan:
     """Return what should happen now. Calling it again after everything has been done returns no actions."""
-    desk = _Desk()
+    desk = _Desk(dropped=frozenset(drop.task for drop in look.drops))
     look = _without_twins(look, desk)
     edits = {} if limits.stopping else {same_file(readable(drop.file)): drop for drop in look.drops}
     for seen in look.tasks:
@@ -142,12 +144,13 @@ def _one_task(seen: Seen, edit: Drop | None, now: Now, limits: Limits, desk: _De
         return
     if seen.halves:
         desk.act(Tidy(seen.name, seen.state, seen.halves))
-    if seen.record is None and seen.settling is not None and not seen.stray:
-        desk.wait(seen.name, seen.settling)
-        return
-    if seen.record is None and seen.state is State.PENDING and seen.bare and seen.settling is None:
+    begun = seen.record is None and seen.state is State.PENDING and seen.bare
+    if begun and (seen.settling is None or seen.name in desk.dropped):
         # The daemon died before it had written the record; the file is still in the inbox, or was taken back.
         desk.act(Forget(seen.name))
+        return
+    if seen.record is None and seen.settling is not None and not seen.stray:
+        desk.wait(seen.name, seen.settling)
         return
     if seen.stray:
         _stray(seen, desk)

@@ -379,10 +379,12 @@ class Life(RuleBasedStateMachine):
         if kills and self.world.machine.alive:
             self.world.machine.end(self._agent(0), -9)
         self._look_on(2)
-        if there.exists():  # it was empty, and has been made anew
-            meanwhile.rmdir()
-        else:
+        if not there.exists():
             meanwhile.rename(there)
+            return
+        for path in meanwhile.iterdir():  # it has been made anew by a daemon that did not know of anything in it
+            path.rename(there / path.name)
+        meanwhile.rmdir()
 
     # ---------------------------------------------------------------- what must hold
 
