@@ -85,6 +85,10 @@ class _Desk:
         """Whether something happens to this task already: one step at a time, the next look sees where it then is."""
         return name in self.names
 
+    def is_for_a_drop(self, name: str) -> bool:
+        """Whether something in the inbox would get a folder of this name, or this one with a number behind it."""
+        return name in self.dropped or name.rpartition("-")[0] in self.dropped
+
     def wait(self, name: str, wait: Wait) -> None:
         self.waiting.append(Waiting(name, wait))
         self.wake_at += [moment for moment in (wait.until, wait.again) if moment is not None]
@@ -145,7 +149,7 @@ def _one_task(seen: Seen, edit: Drop | None, now: Now, limits: Limits, desk: _De
     if seen.halves:
         desk.act(Tidy(seen.name, seen.state, seen.halves))
     begun = seen.record is None and seen.state is State.PENDING and seen.bare
-    if begun and (seen.settling is None or seen.name in desk.dropped):
+    if begun and (seen.settling is None or desk.is_for_a_drop(seen.name)):
         # The daemon died before it had written the record; the file is still in the inbox, or was taken back.
         desk.act(Forget(seen.name))
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dropbox_runner.core.actions import (
@@ -752,7 +752,7 @@ def assert_only_live_processes_are_signalled(look: Look, actions: tuple[Action, 
     assert {action.name for action in actions if isinstance(action, Stop | Kill | Adopt)} <= living
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(_looks(), _limits)
 def test_never_two_orders_for_one_task_never_two_agents_in_one_session_never_too_many(
     look: Look, limits: Limits
@@ -763,7 +763,7 @@ def test_never_two_orders_for_one_task_never_two_agents_in_one_session_never_too
     assert_only_live_processes_are_signalled(look, planned.actions)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(_looks())
 def test_what_is_not_done_is_explained(look: Look) -> None:
     planned = decide(look, NOW, Limits())
