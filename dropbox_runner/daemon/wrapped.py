@@ -81,6 +81,8 @@ def bring_in_question(folder: TaskFolder, run_id: str) -> None:
         try:
             said = durable.read(asking / QUESTION)
         except durable.UnreadableError as error:
+            if error.again:
+                raise
             said = f"(claude left a question that cannot be read: {error})".encode()
         durable.write(folder.question, said)
     shutil.rmtree(asking, ignore_errors=True)

@@ -276,7 +276,6 @@ class Store:
         """
         folder = self.task(State.PENDING, record.name)
         durable.make_directory(folder.path)
-        self._names.note(State.PENDING, record.name)
         try:
             folder.write_record(record)
         except OSError:
@@ -284,6 +283,7 @@ class Store:
             with suppress(OSError):
                 folder.path.rmdir()
             raise
+        self._names.note(State.PENDING, record.name)
         if in_folder(file):
             durable.move(self.layout.root / PurePosixPath(file).parent, folder.work)
             folder.unpack()

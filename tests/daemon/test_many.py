@@ -14,7 +14,7 @@ import psutil
 import pytest
 from harness import STATES, World, alive, wait_until
 
-MANY = 50_000
+MANY = 6_000
 PATIENCE = 120.0
 """Seconds. On a quiet machine each takes one or two; nothing is measured with it."""
 MOST_MEMORY = 600 * 1024 * 1024
@@ -53,7 +53,7 @@ def taken(world: World) -> int:
 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
-def test_fifty_thousand_files_are_taken_once_each_and_hold_nothing_up(in_memory: World) -> None:
+def test_thousands_of_files_are_taken_once_each_and_hold_nothing_up(in_memory: World) -> None:
     world = in_memory
     world.play(rules={"asks": [[{"ask": {"text": "Well?"}}], [{"say": "Done."}]], "long": [[{"sleep": 3600}]]})
     daemon = world.start("--max-parallel", "3")

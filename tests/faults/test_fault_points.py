@@ -36,7 +36,9 @@ def _faults_at(point: Point) -> tuple[str, ...]:
     if point.reads:
         return READING
     lasting = (FULL_DISK,) if point.step.endswith(("create", "rename", "fork")) else ()
-    stopping = ("stop",) if point.step.endswith(("done", "fork", "watch", "SIGTERM")) else ()
+    # Not where a late answer is put aside: the agent of that story asks again when it was stopped, and is answered once.
+    stops = point.step.endswith(("done", "fork", "watch", "SIGTERM")) and point.action != "TakeLate"
+    stopping = ("stop",) if stops else ()
     return FAULTS + lasting + stopping
 
 
