@@ -36,7 +36,7 @@ def _faults_at(point: Point) -> tuple[str, ...]:
     if point.reads:
         return READING
     lasting = (FULL_DISK,) if point.step.endswith(("create", "rename", "fork")) else ()
-    # Not where a late answer is put aside: the agent of that story asks again when it was stopped, and is answered once.
+    # Not where a late answer is put aside: that agent asks again after a stop, and the story knows of one answer.
     stops = point.step.endswith(("done", "fork", "watch", "SIGTERM")) and point.action != "TakeLate"
     stopping = ("stop",) if stops else ()
     return FAULTS + lasting + stopping
