@@ -67,8 +67,6 @@ class Arrivals:
             wait = waits_for(sighting, around, settle, now)
         if wait is None and probe.open_for_writing(path):
             wait = waits_for(sighting, replace(around, open_for_writing=True), settle, now)
-        if wait is None and probe.has_other_names(path):
-            wait = Wait("it is a hard link, which can be changed under another name; drop a copy of it", notable=True)
         return wait
 
     def wait_for_folder(self, root: Path, name: str, task_file: str, settle: float, now: float) -> Wait | None:

@@ -29,14 +29,6 @@ def is_plain(path: Path) -> bool:
         return False
 
 
-def has_other_names(path: Path) -> bool:
-    """Say whether it is a hard link: then somebody may change it under another name, at any time."""
-    try:
-        return path.lstat().st_nlink > 1
-    except OSError:
-        return False
-
-
 def open_for_writing(path: Path) -> bool:
     """Say whether a local program has the file open for writing; False also where nobody can tell.
 

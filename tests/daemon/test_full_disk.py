@@ -149,7 +149,7 @@ def test_a_disk_that_becomes_read_only_is_waited_for_and_its_agent_goes_on(small
 
 def test_a_state_folder_on_another_disk_is_refused_at_the_start(small: World, mounts: list[Path]) -> None:
     done = small.root / "done"
-    mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", done)
+    mount("-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", done)
     mounts.append(done)
     daemon = small.launch()
     assert daemon.wait() == 78

@@ -50,19 +50,6 @@ def test_an_answer_that_everybody_may_write_waits_and_says_why(world: World, dae
     world.wait_for("x", "done")
 
 
-def test_a_hard_link_is_left_where_it_is_until_it_is_the_only_name(world: World, daemon: Daemon) -> None:
-    world.play([{"say": "Done."}])
-    outside = world.base / "secret.txt"
-    outside.write_text("work\n")
-    (world.root / "x.txt").hardlink_to(outside)
-    daemon.wait_for_log("x.txt: it is a hard link")
-    assert world.where("x") is None
-    outside.unlink()
-    world.move_in("y.txt", "work\n")
-    world.wait_for("y", "done")
-    world.wait_for("x", "done")
-
-
 def test_a_key_in_a_question_is_shown_nowhere_but_in_claudes_own_words(world: World, daemon: Daemon) -> None:
     world.play([{"ask": {"text": f"Is {KEY} right?", "options": [f"{KEY} it is", "no"]}}])
     world.move_in("x.txt", "work\n")

@@ -24,6 +24,7 @@ WAYS = {
     "cp-p": "cp -p $file $inbox/",
     "install": "install -m 644 $file $inbox/",
     "mv": "mv $file $inbox/",
+    "hard-link": "ln $file $inbox/",
     "mv-from-another-filesystem": "cp -p $file $elsewhere/ && mv $elsewhere/$name.md $inbox/",
     # Slowly.
     "cat-with-a-pause": "{ head -n 9 $file; sleep 3; tail -n +10 $file; } > $to",
