@@ -463,6 +463,7 @@ def live(stage: Stage, examples: int, steps: int) -> None:
         lambda: Life(stage),  # type: ignore[arg-type]  # whatever makes one will do
         settings=settings(
             max_examples=examples,
+            derandomize=True,  # a change is judged by the same lives as the one before it; other seeds are run by hand
             stateful_step_count=steps,
             deadline=None,
             print_blob=True,
@@ -483,6 +484,6 @@ def test_a_short_life_loses_nothing_and_runs_nothing_twice(stage: Stage) -> None
 def test_long_lives_lose_nothing_and_run_nothing_twice(
     stage: Stage, record_property: Callable[[str, object], None]
 ) -> None:
-    live(stage, examples=100, steps=200)
+    live(stage, examples=60, steps=100)
     said = f"{stage.steps:,} steps of {next(stage.worlds) - 1} lives, all with nothing lost and nothing run twice"
     record_property("figure", f"state machine: {said}")
