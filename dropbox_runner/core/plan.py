@@ -74,12 +74,16 @@ class _Desk:
     """The names that what lies in the inbox would get as tasks."""
     names: set[str] = field(default_factory=set)
     """The tasks that something happens to already."""
+    edits: set[str] = field(default_factory=set)
+    """The files that one of several tasks of the same name in the inbox gets as its newer text."""
 
     def act(self, action: Action) -> None:
         self.actions.append(action)
         # What is taken is no task yet; and to tidy up may fail again and again, but is in nobody's way.
         if not isinstance(action, Take | Tidy):
             self.names.add(action.name)
+        if isinstance(action, TakeEdit):
+            self.edits.add(action.file)
 
     def busy(self, name: str) -> bool:
         """Whether something happens to this task already: one step at a time, the next look sees where it then is."""
@@ -101,6 +105,7 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
     edits = {} if limits.stopping else {same_file(readable(drop.file)): drop for drop in look.drops}
     for seen in look.tasks:
         edit = edits.get(_dropped(seen.record)) if edits and seen.record is not None else None
+        edit = None if edit is None or edit.file in desk.edits else edit
         _one_task(seen, edit, now, limits, desk)
     known = {seen.record.open_run.id for seen in look.tasks if seen.record is not None and seen.record.open_run}
     if all(seen.record is not None or not seen.unreadable for seen in look.tasks):
@@ -326,7 +331,7 @@ def _drops(look: Look, desk: _Desk) -> None:
         if drop.wait is not None:
             desk.wait(drop.file, drop.wait)
         elif (held := unfinished.get(file)) is not None:
-            if not desk.busy(held.name):
+            if not desk.busy(held.name) and drop.file not in desk.edits:
                 desk.act(TakeEdit(drop.file, held.name, held.state))
         elif file not in taken:  # else the next look finds the task that the other one has become
             desk.act(Take(drop.file, started or drop.task, begun=started is not None))
