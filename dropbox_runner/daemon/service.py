@@ -201,7 +201,7 @@ class Service:
     def tick(self) -> tuple[Look, Plan]:
         """Look once and act on it. A plan without actions means: at rest."""
         trace.action("Look")
-        now, began = self._clock(), time.monotonic()
+        now = self._clock()
         if self._watching is not None:
             self._arrivals.note(self._watching.hints())
         look = self._looker.look(now, refused=len(self._refused))
@@ -220,7 +220,7 @@ class Service:
             self._store, self._agents, self._ledger, self._gate, self._settings, self._commands, now, self.failed
         )
         # As long as the look took, on a busy machine: else a long queue would be looked at more than worked on.
-        self._perform(planned, desk, max(_LONGEST_WORK, time.monotonic() - began))
+        self._perform(planned, desk, max(_LONGEST_WORK, self._clock().steady - now.steady))
         return look, planned
 
     def _tell(self, look: Look, planned: Plan, now: Now) -> None:
@@ -237,12 +237,12 @@ class Service:
 
     def _perform(self, planned: Plan, desk: Desk, seconds: float) -> None:
         """Do what there is time for; what is left over the next look plans again, after what is more urgent by then."""
-        end = time.monotonic() + seconds
+        end = self._clock().steady + seconds
         told = self._told()
         for action in planned.actions:
             self._try(action, desk)
             self._manager.acted()
-            if time.monotonic() > end or self._told() != told:
+            if self._clock().steady > end or self._told() != told:
                 break
 
     def _told(self) -> tuple[object, ...]:

@@ -28,8 +28,11 @@ turn=0
 while read -r _; do turn=$((turn + 1)); done <"$finished"
 
 line() { printf "$@"; }
+# Nobody copies the folder between what is seen in the inbox and what the session knows of it.
+alone() { (flock 9 && "$@") 9>>"$state/../person.lock"; }
 # Everything that a turn ends with: it is remembered first, as whoever has seen the result may resume at once.
-result() {
+result() { alone finish; }
+finish() {
     echo turn >>"$finished"
     line '{"type":"result","subtype":"%s","is_error":%s,"num_turns":1,"session_id":"%s","total_cost_usd":%s,"permission_denials":[%s],"result":"%s"%s}\n' \
         "${subtype:-success}" "${error:-false}" "$session" "${cost:-0.5}" "$denied" "${text:-All done.}" "$more"

@@ -66,6 +66,7 @@ class SmallWorld:
         self.journal = Journal()
         self.wall = MORNING
         self.steady = 1000.0
+        self._changes = 0
         self.given: set[bytes] = set()
         """What the person has written and not thrown away."""
         self.placed: set[str] = set()
@@ -166,15 +167,21 @@ class SmallWorld:
         """Write a file in place, over what lies there."""
         self.given.discard(path.read_bytes() if path.exists() else b"")
         path.write_bytes(data)
+        self._stamp(path)
         self.given.add(data)
+
+    def _stamp(self, path: Path, mtime_ns: int | None = None) -> None:
+        """Let the time of a file's last change follow this world's clock: the system's might give two files the same."""
+        self._changes += 1
+        moment = int(self.wall.timestamp()) * 1_000_000_000 + self._changes if mtime_ns is None else mtime_ns
+        os.utime(path, ns=(moment, moment))
 
     def move_in(self, path: Path, data: bytes, mtime_ns: int | None = None) -> None:
         """Move a finished file in from elsewhere."""
         self.given.discard(path.read_bytes() if path.exists() else b"")
         finished = self.outside / "finished"
         finished.write_bytes(data)
-        if mtime_ns is not None:
-            os.utime(finished, ns=(mtime_ns, mtime_ns))
+        self._stamp(finished, mtime_ns)
         finished.replace(path)
         self.given.add(data)
         if self.service is not None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import random
 import shutil
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,6 +68,16 @@ class Stage:
         self.ear = Ear()
         self.worlds = itertools.count(1)
         self.steps = 0
+        self._dice = random.Random(0)
+
+    def begin(self) -> SmallWorld:
+        """Make a new world, in which the same happens as in each other if the same is done."""
+        self._dice.seed(0)
+        return SmallWorld(self.base / str(next(self.worlds)), self.bell)
+
+    def uuid4(self) -> uuid.UUID:
+        """Draw an id: pauses depend on ids, and a life that differs when it is told again proves nothing."""
+        return uuid.UUID(int=self._dice.getrandbits(128), version=4)
 
 
 class Life(RuleBasedStateMachine):
@@ -74,7 +86,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.stage = stage
-        self.world = SmallWorld(stage.base / str(next(stage.worlds)), stage.bell)
+        self.world = stage.begin()
         stage.ear.disk = self.world.disk
         logging.getLogger("dropbox_runner").addHandler(self.world.journal)
         self.fine = True
@@ -455,7 +467,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     # Nobody pulls a plug here, and waiting for the disk is all it costs.
     monkeypatch.setattr("os.fsync", lambda _: None)
     logging.getLogger("dropbox_runner").setLevel(logging.INFO)
-    return Stage(tmp_path_factory.mktemp("life"))
+    stage = Stage(tmp_path_factory.mktemp("life"))
+    monkeypatch.setattr("uuid.uuid4", stage.uuid4)
+    return stage
 
 
 def live(stage: Stage, examples: int, steps: int) -> None:

@@ -55,7 +55,9 @@ class Editor:
         for name, text in self.settings.items():
             (world.home / name).write_text(text)
         socket = world.base / f"tmux-{len(list(world.base.glob('tmux-*')))}"
-        terminal = Terminal(socket, [*self.command, path], cwd or world.home, world.environment)
+        # Whoever has gone into a folder names what lies there by its name alone.
+        name = path if cwd is None else path.name
+        terminal = Terminal(socket, [*self.command, name], cwd or world.home, world.environment)
         terminal.wait_for(self.keys.ready.format(name=path.name))
         return Window(self, terminal, path)
 

@@ -146,7 +146,6 @@ def test_a_save_when_the_task_has_gone_on_is_refused_by_the_editor_which_says_so
     assert not (inbox.root / "blocked" / name).exists()
 
 
-@pytest.mark.xfail(reason="where nano saves into a folder that has gone, it depends on the moment whether it can")
 @of_those_that_lock
 def test_a_save_into_the_folder_of_a_task_that_is_done_is_kept_there_and_changes_nothing(
     inbox: World, editor: Editor

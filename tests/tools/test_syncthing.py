@@ -110,7 +110,6 @@ def test_an_answer_that_ends_with_a_lone_dot_does_not_wait_for_the_settle_time(i
     assert_answered_once_and_whole(inbox, "dot", "Red.\n.\n")
 
 
-@pytest.mark.xfail(reason="not understood yet: the answer may be gone from blocked/ when it is looked at")
 def test_a_large_task_over_a_bad_connection_is_taken_whole(inbox: World, pair: Pair, phone: Path) -> None:
     text = "Work on large.\n" + "A line of a text of some length.\n" * 28_000
     temporary = inbox.root / ".syncthing.large.md.tmp"
@@ -257,8 +256,6 @@ def test_a_task_that_is_deleted_on_the_phone_while_it_waits_is_not_run_again(inb
     assert len(inbox.calls("Work on unwanted.")) == 1
 
 
-@pytest.mark.xfail(reason="not understood yet: depends on the order in which the files arrive")
-@pytest.mark.xfail(strict=False, reason="arriving folders, see below; here it depends on which file comes first")
 def test_a_failed_task_that_is_moved_to_pending_on_the_phone_goes_on_in_its_session(inbox: World, phone: Path) -> None:
     inbox.teach(
         "Work on again.",
