@@ -15,7 +15,7 @@ from dropbox_runner.core.names import TASK_SUFFIXES, folder_name, printable, why
 from dropbox_runner.core.task import parse_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.store import MAX_TASK
+from dropbox_runner.folder.taskfolder import MAX_TASK
 
 _NAME_WORDS = 5
 

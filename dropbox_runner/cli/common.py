@@ -17,7 +17,7 @@ from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.config import load_settings
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 FolderOption = Annotated[
     Path | None,

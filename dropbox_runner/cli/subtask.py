@@ -20,7 +20,7 @@ from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.task import Task, parse_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.store import MAX_TASK, TaskFolder
+from dropbox_runner.folder.taskfolder import MAX_TASK, TaskFolder
 
 _INHERITED = (
     *("model", "effort", "fallback_model", "permission_mode", "allowed_tools", "disallowed_tools", "mcp_config"),

@@ -12,7 +12,7 @@ from dropbox_runner.core.names import printable, why_no_task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.config import load_settings
-from dropbox_runner.folder.store import MAX_TASK
+from dropbox_runner.folder.taskfolder import MAX_TASK
 
 
 def validate(

@@ -11,7 +11,7 @@ from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import read_stream
 from dropbox_runner.daemon.desk import Desk
 from dropbox_runner.daemon.prompting import answer_given
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 
 def take_answer(desk: Desk, action: TakeAnswer) -> None:

@@ -20,7 +20,8 @@ from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import ERROR, RESULT, RESULT_TEXT
 from dropbox_runner.folder.ledger import Ledger
-from dropbox_runner.folder.store import MAX_TASK, Store, TaskFolder
+from dropbox_runner.folder.store import Store
+from dropbox_runner.folder.taskfolder import MAX_TASK, TaskFolder
 
 log = logging.getLogger("dropbox_runner")
 

@@ -25,7 +25,7 @@ from dropbox_runner.daemon.desk import Desk, first_line, log, written_task
 from dropbox_runner.daemon.wrapped import bring_in_question, is_wrapped
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import LATE_ANSWER, QUESTION, QUESTION_TEXT
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 
 def end(desk: Desk, action: End) -> None:

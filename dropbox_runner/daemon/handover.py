@@ -10,7 +10,7 @@ from dropbox_runner.core.record import Record
 from dropbox_runner.core.task import Task, TaskFile
 from dropbox_runner.daemon.desk import Desk, written_task
 from dropbox_runner.folder.admission import is_within
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 
 def under_parent(desk: Desk, record: Record, file: TaskFile) -> Record:

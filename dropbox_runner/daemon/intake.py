@@ -19,7 +19,7 @@ from dropbox_runner.daemon.prompting import take_back_unheard
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.admission import admitted
 from dropbox_runner.folder.layout import ERROR
-from dropbox_runner.folder.store import MAX_TASK, TaskFolder
+from dropbox_runner.folder.taskfolder import MAX_TASK, TaskFolder
 
 _RANK = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.LOW: 2}
 

@@ -13,7 +13,7 @@ from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.daemon.desk import Desk, log
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import CANCEL_NAMES
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 
 def take_late(desk: Desk, action: TakeLate) -> None:

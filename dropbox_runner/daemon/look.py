@@ -35,7 +35,7 @@ from dropbox_runner.folder.ground import MB_TO_TAKE, Ground, lack_of_room
 from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.locks import lock_on, locks_among
 from dropbox_runner.folder.scan import Found, Inbox, Scanner
-from dropbox_runner.folder.store import TaskFolder, is_bare
+from dropbox_runner.folder.taskfolder import TaskFolder, is_bare
 
 _AT_ONCE: Final = 500
 """So many finished files are handed on by one look. Each takes milliseconds to take, and meanwhile nobody looks."""

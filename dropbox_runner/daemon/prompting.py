@@ -19,7 +19,7 @@ from dropbox_runner.core.question import Question, joined_text, parse_questions
 from dropbox_runner.core.record import Next, Record, Run, Why
 from dropbox_runner.core.task import Task
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 _LOGGED = 160
 """Characters of a question in one line of the log."""

@@ -8,7 +8,7 @@ from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.settle import Fingerprint, Wait
 from dropbox_runner.core.task import parse_task
 from dropbox_runner.folder import durable, probe
-from dropbox_runner.folder.store import MAX_TASK, TaskFolder
+from dropbox_runner.folder.taskfolder import MAX_TASK, TaskFolder
 
 
 class Rewriting:

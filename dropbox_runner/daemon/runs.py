@@ -39,7 +39,7 @@ from dropbox_runner.daemon.prompting import prompt_for, question_text, take_back
 from dropbox_runner.daemon.wrapped import bring_in_question, drop_question, wrapped
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 _DEATH_TAKES = 1.0
 """Seconds until a killed process is gone, unless it hangs in the kernel."""

@@ -21,7 +21,7 @@ from dropbox_runner.daemon.confinement import make_ready, real, view_for, view_o
 from dropbox_runner.daemon.desk import Desk
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION, Layout, local_state
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 _TEMPORARY: Final = ("TMPDIR", "CLAUDE_CODE_TMPDIR")
 

@@ -20,7 +20,7 @@ from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.ledger import Spent
 from dropbox_runner.folder.scan import Found, Scanner
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 LATELY = 8
 """How many ended tasks are shown."""

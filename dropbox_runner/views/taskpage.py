@@ -12,7 +12,7 @@ from dropbox_runner.core.record import Record, Run
 from dropbox_runner.core.reports import summary
 from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.states import State
-from dropbox_runner.folder.store import TaskFolder
+from dropbox_runner.folder.taskfolder import TaskFolder
 from dropbox_runner.views.overview import question_of
 
 

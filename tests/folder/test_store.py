@@ -13,7 +13,8 @@ from dropbox_runner.core.record import Dropped, Next, Record, Why
 from dropbox_runner.core.states import State
 from dropbox_runner.folder.layout import Layout
 from dropbox_runner.folder.scan import Scanner
-from dropbox_runner.folder.store import Store, TaskFolder
+from dropbox_runner.folder.store import Store
+from dropbox_runner.folder.taskfolder import TaskFolder
 
 
 @pytest.fixture

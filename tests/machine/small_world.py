@@ -171,7 +171,7 @@ class SmallWorld:
         self.given.add(data)
 
     def _stamp(self, path: Path, mtime_ns: int | None = None) -> None:
-        """Let the time of a file's last change follow this world's clock: the system's might give two files the same."""
+        """Let the time of a file's last change follow this world's clock: the system's may stand still for two."""
         self._changes += 1
         moment = int(self.wall.timestamp()) * 1_000_000_000 + self._changes if mtime_ns is None else mtime_ns
         os.utime(path, ns=(moment, moment))

@@ -56,8 +56,8 @@ class Editor:
             (world.home / name).write_text(text)
         socket = world.base / f"tmux-{len(list(world.base.glob('tmux-*')))}"
         # Whoever has gone into a folder names what lies there by its name alone.
-        name = path if cwd is None else path.name
-        terminal = Terminal(socket, [*self.command, name], cwd or world.home, world.environment)
+        file = path if cwd is None else path.name
+        terminal = Terminal(socket, [*self.command, file], cwd or world.home, world.environment)
         terminal.wait_for(self.keys.ready.format(name=path.name))
         return Window(self, terminal, path)
 
