@@ -7,7 +7,7 @@ lands in running/, or in a folder that the editor or a sync tool has made anew w
 from __future__ import annotations
 
 from dropbox_runner.core.actions import CarryOver, TakeLate
-from dropbox_runner.core.plan import may_go_on
+from dropbox_runner.core.decide import may_go_on
 from dropbox_runner.core.record import Next, Why
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.daemon.desk import Desk, log

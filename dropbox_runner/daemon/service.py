@@ -15,9 +15,10 @@ from dropbox_runner.agent.processes import Agents, boot_id
 from dropbox_runner.core import trace
 from dropbox_runner.core.actions import Action
 from dropbox_runner.core.clock import Now
+from dropbox_runner.core.decide import decide
 from dropbox_runner.core.errors import RefusedError, RunnerError
 from dropbox_runner.core.headline import headline
-from dropbox_runner.core.plan import Plan, Waiting, decide
+from dropbox_runner.core.plan import Plan, Waiting
 from dropbox_runner.core.seen import Limits, Look
 from dropbox_runner.core.settings import Settings, changes
 from dropbox_runner.core.settle import Wait

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from dropbox_runner.core.decide import home
 from dropbox_runner.core.followup import Patience, conclude, pause
 from dropbox_runner.core.gate import Gate, Why, after
-from dropbox_runner.core.plan import home
 from dropbox_runner.core.record import Dropped, Record, Run, StopOrder
 from dropbox_runner.core.record import Why as ForWhat
 from dropbox_runner.core.states import State, Verdict

@@ -9,9 +9,9 @@ import pytest
 
 from dropbox_runner.cli.app import COMMANDS
 from dropbox_runner.core.answer import parse_answer
+from dropbox_runner.core.decide import home
 from dropbox_runner.core.durations import parse_duration
 from dropbox_runner.core.followup import Patience, conclude
-from dropbox_runner.core.plan import home
 from dropbox_runner.core.record import Dropped, Record, Run, Why
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.stream import read_stream

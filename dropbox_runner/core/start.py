@@ -1,0 +1,60 @@
+"""Which of the tasks that could start do, and what the others wait for."""
+
+from __future__ import annotations
+
+from dropbox_runner.core.actions import Start
+from dropbox_runner.core.clock import Now
+from dropbox_runner.core.plan import Draft
+from dropbox_runner.core.record import Record, Why
+from dropbox_runner.core.seen import Limits, Look, Seen
+from dropbox_runner.core.settle import Wait
+from dropbox_runner.core.states import State
+
+
+def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
+    """Give the free places to the tasks that come first; tell of each other one why it waits."""
+    ready = [(seen, seen.record) for seen in look.tasks if seen.record is not None and _may_start(seen, seen.record)]
+    if not ready:
+        return
+    busy = sum(1 for seen in look.tasks if seen.state is State.RUNNING and seen.record is not None)
+    places = 1 if look.probing else limits.max_parallel
+    free = max(0, places - busy)
+    starts_left = len(ready) if look.starts_left is None else look.starts_left
+    full = Wait(f"waiting for a free place ({places} at a time)")
+    if free and look.paused is None:
+        ready.sort(key=lambda one: _rank(*one))
+    for seen, record in ready:
+        if draft.busy(seen.name):
+            continue
+        early_by = (record.not_before or 0.0) - now.wall.timestamp()
+        if look.paused is not None:
+            draft.wait(seen.name, look.paused)
+        elif seen.text_wait is not None:
+            draft.wait(seen.name, seen.text_wait)
+        elif early_by > 0:
+            draft.wait(seen.name, Wait(_too_early(record), now.steady + early_by))
+        elif free > 0 and starts_left > 0:
+            free, starts_left = free - 1, starts_left - 1
+            draft.act(Start(seen.name))
+        elif free > 0:
+            draft.wait(seen.name, Wait("as many runs were started as the settings allow within an hour"))
+        else:
+            draft.wait(seen.name, full)
+
+
+def _too_early(record: Record) -> str:
+    last = record.last
+    if last is None or record.next is None or record.next.why not in (Why.OVERLOADED, Why.RETRY):
+        return "it is not to be started before its time"
+    return f"{last.verdict}, will be tried again: {last.reason.strip().partition(chr(10))[0]}"
+
+
+def _may_start(seen: Seen, record: Record) -> bool:
+    if seen.unreadable or seen.cancel or not seen.has_task:
+        return False
+    return seen.state is State.PENDING and record.next is not None
+
+
+def _rank(seen: Seen, record: Record) -> tuple[int, str, str]:
+    # First come, first served: a task that has been answered came before those that were dropped meanwhile.
+    return record.priority, record.taken_at, seen.name
