@@ -253,7 +253,7 @@ def test_our_own_temp_files_are_no_tasks_and_no_answers(store: Store) -> None:
 
 
 def test_a_gigabyte_without_a_line_end_is_left_out_of_a_stream(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dropbox_runner.folder.store._LONGEST_LINE", 10)
+    monkeypatch.setattr("dropbox_runner.folder.taskfolder._LONGEST_LINE", 10)
     folder = TaskFolder(store.layout.root)
     folder.stream(1).write_bytes(b"one\n" + b"x" * 25 + b"\ntwo\n" + b"y" * 10 + b"\nthree\n123456789\nhalf")
     assert list(folder.lines(1)) == [b"one\n", b"two\n", b"three\n", b"123456789\n", b"half"]
