@@ -78,9 +78,10 @@ def _refusal(layout: Layout, name: str) -> str:
 
 
 def _inherited(folder: TaskFolder) -> dict[str, Any]:
-    if folder.task_file is None:
+    path = folder.find_task_file()
+    if path is None:
         raise UsageError("the task that this run belongs to has gone away, so nothing can be handed over.")
-    task: Task = parse_task(folder.task_file.name, durable.read(folder.task_file, MAX_TASK))
+    task: Task = parse_task(path.name, durable.read(path, MAX_TASK))
     given = task.model_dump(mode="json", include=set(_INHERITED), exclude_defaults=True)
     if "timeout" in given:
         given["timeout"] = f"{given['timeout']:g}s"

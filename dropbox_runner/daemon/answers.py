@@ -57,7 +57,7 @@ def _answered(desk: Desk, folder: TaskFolder, record: Record, answers: tuple[str
 def cancel(desk: Desk, action: Cancel) -> None:
     """End a task that is not running."""
     folder = desk.store.task(action.state, action.name)
-    if folder.task_file is None:
+    if folder.find_task_file() is None:
         # It was taken back, so it may be dropped again as it is.
         desk.ledger.forget(folder.record().id)
     record = folder.record()

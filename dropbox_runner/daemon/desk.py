@@ -82,7 +82,7 @@ class Desk:
 
 def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFile:
     """Read and check a task's file. RejectedError says what is wrong with it, where, and what to do."""
-    path = folder.task_file
+    path = folder.find_task_file()
     name = record.dropped.file
     if path is None:
         raise RejectedError(name, (Problem("the task's file is gone", "put it back, or drop it again"),))
@@ -99,7 +99,7 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFil
 def written_task(folder: TaskFolder, record: Record) -> Task | None:
     """Return what a task's file says, whether it may be run now or not; None when nobody can read it any more."""
     try:
-        return parse_task(record.dropped.file, durable.read(folder.task_file or folder.path / "task", MAX_TASK))
+        return parse_task(record.dropped.file, durable.read(folder.find_task_file() or folder.path / "task", MAX_TASK))
     except (RunnerError, OSError):
         return None
 

@@ -61,9 +61,8 @@ def take_edit(desk: Desk, action: TakeEdit) -> None:
         # No task, or a copy that a sync tool brought back: the usual way, at whose end stands failed/ and a reason.
         take(desk, Take(action.file, folder_name(action.file), begun=False))
         return
-    if folder.task_file is not None and durable.read(folder.task_file) == durable.read(
-        desk.store.layout.root / action.file
-    ):
+    present = folder.find_task_file()
+    if present is not None and durable.read(present) == durable.read(desk.store.layout.root / action.file):
         desk.store.keep_edit(action.file, folder)
         # Not before it has been moved: after a crash in between it would be taken for a copy of itself, and set aside.
         desk.ledger.note_taken(dropped, record.id, desk.now.stamp())

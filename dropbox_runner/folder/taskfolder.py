@@ -44,16 +44,16 @@ class TaskFolder:
         """The task's name."""
         return self.path.name
 
-    @property
-    def task_file(self) -> Path | None:
-        """The file that was dropped."""
+    def find_task_file(self) -> Path | None:
+        """Return the file that was dropped; asked a moment later it may be gone, as somebody may move the folder."""
         name = min(filter(is_task_file, self._names()), default=None)
         return self.path / name if name is not None else None
 
     def text_sha256(self) -> str:
         """Return what the task's text is known by; nothing where it cannot be read."""
+        path = self.find_task_file()
         try:
-            return hashlib.sha256(durable.read(self.task_file, MAX_TASK)).hexdigest() if self.task_file else ""
+            return hashlib.sha256(durable.read(path, MAX_TASK)).hexdigest() if path is not None else ""
         except (OSError, durable.UnreadableError):
             return ""
 
@@ -175,8 +175,8 @@ class TaskFolder:
 
     def keep_task_file(self) -> None:
         """Number the task's file, to make room for a newer one."""
-        if self.task_file is not None:
-            durable.move(self.task_file, self.free("task", self.task_file.suffix))
+        if (path := self.find_task_file()) is not None:
+            durable.move(path, self.free("task", path.suffix))
 
     def free(self, stem: str, suffix: str) -> Path:
         """Return the first name of `task-1.yaml`, `task-2.yaml` … that is free."""

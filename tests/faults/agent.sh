@@ -10,6 +10,7 @@ for argument; do
     esac
 done
 finished=$state/sessions/$session
+question=
 prompt=$(cat)
 if [ $how = start ] && [ -e "$finished" ]; then
     echo "$task refused $session" >>"$state/calls"
@@ -28,22 +29,23 @@ turn=0
 while read -r _; do turn=$((turn + 1)); done <"$finished"
 
 line() { printf "$@"; }
-# Nobody copies the folder between what is seen in the inbox and what the session knows of it.
-alone() { (flock 9 && "$@") 9>>"$state/../person.lock"; }
-# Everything that a turn ends with: it is remembered first, as whoever has seen the result may resume at once.
-result() { alone finish; }
+# Everything that a turn ends with. It is remembered before it is said, as whoever has seen the result may resume at once;
+# and nobody copies the folder in between: a session that does not know of its own question would ask it again.
+result() { (flock 9 && finish) 9>>"$state/../person.lock"; }
 finish() {
+    [ -z "$question" ] || leave_question
     echo turn >>"$finished"
     line '{"type":"result","subtype":"%s","is_error":%s,"num_turns":1,"session_id":"%s","total_cost_usd":%s,"permission_denials":[%s],"result":"%s"%s}\n' \
         "${subtype:-success}" "${error:-false}" "$session" "${cost:-0.5}" "$denied" "${text:-All done.}" "$more"
 }
 # As durably as `dropbox-runner ask` does it.
-ask() {
-    printf '{"text": "%s"}' "$1" >"$DROPBOX_RUNNER_QUESTION_FILE.tmp"
+leave_question() {
+    printf '{"text": "%s"}' "$question" >"$DROPBOX_RUNNER_QUESTION_FILE.tmp"
     sync "$DROPBOX_RUNNER_QUESTION_FILE.tmp"
     mv "$DROPBOX_RUNNER_QUESTION_FILE.tmp" "$DROPBOX_RUNNER_QUESTION_FILE"
     sync "$DROPBOX_RUNNER_TASK_DIR"
 }
+ask() { question=$1; }
 wait_for() { while [ ! -e "$state/$1" ]; do sleep 0.02; done; }
 
 line '{"type":"system","subtype":"init","session_id":"%s"}\n' "$session"

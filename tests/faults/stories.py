@@ -56,7 +56,10 @@ def _move_away(inbox: Inbox) -> None:
 
 def _answer_too_early(inbox: Inbox) -> None:
     inbox.put("running/x/answer.md", "a word before\n")
-    inbox.allow("go")
+
+
+def _kept_as_late(inbox: Inbox) -> bool:
+    return any(inbox.root.glob("*/x/late-answer-*"))
 
 
 def _go(inbox: Inbox) -> None:
@@ -234,6 +237,7 @@ STORIES = (
         (
             Do(_always, _drop()),
             Do(_works, _answer_too_early),
+            Do(_kept_as_late, _go),
             Do(_asks, _answer("the blue one\n")),
         ),
         {"x": "done"},

@@ -65,7 +65,7 @@ def test_a_taken_file_is_byte_for_byte_what_was_dropped(store: Store, file: str,
     inode = dropped.stat().st_ino
     folder = store.take(file, record(file=file))
     assert not dropped.exists()
-    assert folder.task_file == folder.path / inside
+    assert folder.find_task_file() == folder.path / inside
     assert (folder.path / inside).stat().st_ino == inode, "it was moved, not copied"
     assert folder.record() == record(file=file)
 
@@ -73,11 +73,10 @@ def test_a_taken_file_is_byte_for_byte_what_was_dropped(store: Store, file: str,
 def test_taking_can_be_gone_on_with_after_a_crash_before_its_last_step(store: Store) -> None:
     dropped = drop(store, "x.yaml")
     folder = store.take("x.yaml", record())
-    assert folder.task_file is not None
-    folder.task_file.rename(dropped)  # the last step has not happened
+    (folder.path / "task.yaml").rename(dropped)  # the last step has not happened
     again = store.take("x.yaml", record())
     assert again.path == folder.path
-    assert again.task_file is not None
+    assert again.find_task_file() is not None
 
 
 def test_taking_a_file_that_went_away_raises_and_leaves_a_beginning_that_can_be_forgotten(store: Store) -> None:
@@ -315,7 +314,16 @@ def test_the_longest_name_that_there_can_be_is_taken(store: Store) -> None:
     file = f"{'x' * 250}.yaml"
     drop(store, file)
     folder = store.take(file, record(folder_name(file), file))
-    assert folder.task_file is not None
+    assert folder.find_task_file() is not None
     drop(store, file, "newer")
     store.take_edit(file, folder, record(folder.name, file))
     assert content(folder.path)["task.yaml"] == "newer"
+
+
+def test_a_task_that_is_moved_away_while_its_text_is_looked_for_has_no_text(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([["task.yaml"]])
+    monkeypatch.setattr(TaskFolder, "_names", lambda _: next(looks, []))
+    folder = TaskFolder(store.layout.root / "gone")
+    assert folder.text_sha256() == ""
