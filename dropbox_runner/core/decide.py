@@ -84,15 +84,22 @@ def _without_twins(look: Look, draft: Draft) -> Look:
         return look
     best = {record.id: seen for seen, record in sorted(known, key=lambda one: _how_much(*one))}
     twins = [(seen, best[record.id]) for seen, record in known if best[record.id] is not seen]
+    left_out = {(seen.state, seen.name) for seen, _ in twins}
     for seen, held in twins:
-        reason = f"this is a copy of {held.state}/{held.name}, which is gone on with"
-        draft.act(PutAside(seen.name, seen.state, reason))
-    put_aside = {(seen.state, seen.name) for seen, _ in twins}
-    return replace(look, tasks=tuple(seen for seen in look.tasks if (seen.state, seen.name) not in put_aside))
+        place = f"{held.state}/{held.name}"
+        if (wait := seen.settling or held.settling) is None:
+            draft.act(PutAside(seen.name, seen.state, f"this is a copy of {place}, which is gone on with"))
+            continue
+        # A sync tool that moves a folder brings it to the one place first, and then removes it from the other.
+        draft.wait(seen.name, replace(wait, reason=f"it lies in {place} as well; {wait.reason}"))
+        if held.state is not State.RUNNING:
+            left_out.add((held.state, held.name))
+    return replace(look, tasks=tuple(seen for seen in look.tasks if (seen.state, seen.name) not in left_out))
 
 
-def _how_much(seen: Seen, record: Record) -> tuple[int, int, bool, bool]:
-    return len(record.runs), len(record.history), seen.state is State.RUNNING, seen.name == record.name
+def _how_much(seen: Seen, record: Record) -> tuple[int, int, bool, bool, bool]:
+    where = seen.state is State.RUNNING, seen.state is State.PENDING  # that is where it was to go
+    return len(record.runs), len(record.history), *where, seen.name == record.name
 
 
 def _one_task(seen: Seen, edit: Drop | None, now: Now, limits: Limits, draft: Draft) -> None:
@@ -190,15 +197,15 @@ def _late(seen: Seen, draft: Draft) -> bool:
 
 def _stray(seen: Seen, draft: Draft) -> None:
     place = f"{seen.state}/{seen.name}"
-    if not seen.answers and not seen.cancel:
+    if not seen.answers and not seen.cancel and not seen.remains:
         return  # an empty folder, the lock of an editor: nothing to carry, and perhaps more is to come
     if seen.elsewhere is None:
         reason = "there is no task of this name: move the file to the task that it is for, or delete the folder"
         draft.wait(place, Wait(reason, notable=True))
-    elif seen.answer_wait is None:
-        draft.act(CarryOver(seen.name, seen.state))
+    elif wait := seen.answer_wait or (seen.settling if seen.remains else None):
+        draft.wait(place, wait)
     else:
-        draft.wait(place, seen.answer_wait)
+        draft.act(CarryOver(seen.name, seen.state))
 
 
 def home(record: Record) -> State:
@@ -259,6 +266,8 @@ def _pending(seen: Seen, record: Record, draft: Draft) -> None:
         return  # see _drops: its file may still be in the inbox
     if seen.cancel:
         draft.act(Cancel(seen.name, seen.state, _CANCELLED))
+    elif record.next is None and seen.settling is not None:
+        draft.wait(seen.name, seen.settling)
     elif record.next is None:
         draft.act(Admit(seen.name))
     else:

@@ -43,7 +43,7 @@ class Seen:
     has_task: bool = True
     """Whether the task's file is there: the move that brings it is the last step of taking it."""
     settling: Wait | None = None
-    """Whether more of it may be on its way, while it is not whole."""
+    """Whether more of it may be on its way: it is not whole, was just handed back, or lies in two places."""
     rewritten: bool = False
     """Whether its text is another than the one that was taken: somebody has changed it where it lies."""
     text_wait: Wait | None = None
@@ -51,9 +51,11 @@ class Seen:
     packed: bool = False
     """Whether the task's file still lies in work/, with which it was dropped."""
     stray: bool = False
-    """Whether there is no task in it, but only what was written for one that has moved on."""
+    """Whether there is no task in it, but only what was written for one, or left behind by one, that has moved on."""
     elsewhere: State | None = None
     """Where the task of a stray folder is by now, if anywhere."""
+    remains: bool = False
+    """Whether that task has left something behind in it."""
     bare: bool = False
     """Whether there is nothing in it but our record."""
     halves: tuple[str, ...] = ()

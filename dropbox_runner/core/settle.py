@@ -19,6 +19,8 @@ EMPTY = "it is empty; waiting for its content"
 
 _EDITOR_POLL = 2.0
 """Seconds between two looks at whether an editor has a file open still."""
+REPLACED: Final = 2.0
+"""Seconds for which a lock must have been gone: Syncthing removes a file before it puts a newer one in its place."""
 
 
 class Arrival(Enum):
@@ -84,6 +86,8 @@ class Surroundings:
     """The editor that has it open, by its lock file beside it."""
     editor_known: bool = True
     """Whether that editor is known to live, and not only its lock."""
+    closing_until: float | None = None
+    """Steady clock: until when its lock, which has just gone, may come back."""
     left_over: str = ""
     """A lock that is not waited for, because its editor is gone."""
     ends_explicitly: bool = False
@@ -107,6 +111,8 @@ def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: floa
     if around.editor is not None:
         open_in = still_open(around.editor, "it", known=around.editor_known)
         return Wait(open_in, notable=True, again=now + _EDITOR_POLL)
+    if around.closing_until is not None:
+        return Wait("the editor that had it open has just closed it; waiting a moment", around.closing_until)
     if sighting.arrival is Arrival.MOVED_IN:
         return None
     quiet_at = sighting.since + settle

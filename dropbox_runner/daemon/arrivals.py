@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropbox_runner.core.settle import LEFT_OVER, Arrival, Fingerprint, Sighting, Surroundings, Wait, observe, waits_for
+from dropbox_runner.core.settle import (
+    LEFT_OVER,
+    REPLACED,
+    Arrival,
+    Fingerprint,
+    Sighting,
+    Surroundings,
+    Wait,
+    observe,
+    waits_for,
+)
 from dropbox_runner.daemon.watcher import Hint
 from dropbox_runner.folder import durable, probe
 from dropbox_runner.folder.locks import lock_on
@@ -34,6 +46,8 @@ class Arrivals:
         self._hints: dict[_Place, Arrival] = {}
         self._locks: dict[_Place, _Place] = {}
         """Locks of which nobody can tell whether their editor lives → the file that each is for."""
+        self._open: dict[_Place, float] = {}
+        """Files that an editor has open → since when its lock is missing; for ever in the future while it is there."""
 
     def note(self, hints: Iterable[Hint]) -> None:
         """Take in what the watcher has noticed; of several hints for one file the last one holds."""
@@ -90,6 +104,15 @@ class Arrivals:
         writer = who_writes(tree) if wait is None else ""
         return Wait(writer) if writer else wait
 
+    def wait_for_tree(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
+        """Say whether more may come of a task's folder that has not been moved there as a whole."""
+        with suppress(OSError):  # moved on
+            sighting = self._sight((folder, name), survey(folder / name).fingerprint, now)
+            until = sighting.since + settle
+            if sighting.arrival is not Arrival.MOVED_IN and now < until:
+                return Wait("waiting until nothing more of it has come for a while", until)
+        return None
+
     def wait_for_more(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
         """Say whether more may come of something that is not whole: sync tools bring a folder file by file."""
         seen = probe.fingerprint(folder / name)
@@ -101,6 +124,7 @@ class Arrivals:
         self._locks = {lock: place for lock, place in self._locks.items() if place in places}
         self._known = {place: known for place, known in self._known.items() if place in places or place in self._locks}
         self._hints = {place: hint for place, hint in self._hints.items() if place in places}
+        self._open = {place: since for place, since in self._open.items() if place in places}
 
     def _sight(self, place: _Place, seen: Fingerprint, now: float) -> Sighting:
         before = self._known.get(place)
@@ -112,7 +136,7 @@ class Arrivals:
     def _lock(self, place: _Place, siblings: AbstractSet[str], sighting: Sighting, now: float) -> Surroundings:
         lock = lock_on(Path(*place), siblings)
         if lock is None:
-            return Surroundings()
+            return Surroundings(closing_until=self._closing(place, now))
         seen = probe.fingerprint(lock.path)
         dead = lock.alive is False
         if lock.alive is None and seen is not None:
@@ -121,7 +145,17 @@ class Arrivals:
             dead = now >= max(self._sight(of_lock, seen, now).since, sighting.since) + LEFT_OVER
         if dead:
             return Surroundings(left_over=f"{lock.path.name} of {lock.editor}")
+        self._open[place] = math.inf
         return Surroundings(editor=lock.editor, editor_known=bool(lock.alive))
+
+    def _closing(self, place: _Place, now: float) -> float | None:
+        if place not in self._open:
+            return None
+        self._open[place] = since = min(self._open[place], now)
+        if now < since + REPLACED:
+            return since + REPLACED
+        del self._open[place]
+        return None
 
     def _ends(self, place: _Place, has_end: Callable[[str, bytes], bool]) -> bool:
         known = self._known[place]

@@ -6,6 +6,8 @@ lands in running/, or in a folder that the editor or a sync tool has made anew w
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from dropbox_runner.core.actions import CarryOver, TakeLate
 from dropbox_runner.core.decide import may_go_on
 from dropbox_runner.core.record import Next, Why
@@ -23,7 +25,7 @@ def take_late(desk: Desk, action: TakeLate) -> None:
 
 
 def carry_over(desk: Desk, action: CarryOver) -> None:
-    """Bring answers, and the order to call it off, to the task that they were written for."""
+    """Bring answers, the order to call it off, and what was left behind to the task that they belong to."""
     stray = desk.store.task(action.state, action.name)
     state = next(
         (one for one in State if one is not action.state and desk.store.task(one, action.name).has_record), None
@@ -43,6 +45,8 @@ def carry_over(desk: Desk, action: CarryOver) -> None:
                 "answer.md and move the task to pending/",
                 *(action.name, state, action.name, ", ".join(late)),
             )
+    for left in map(PurePosixPath, stray.remains):
+        durable.move(stray.path / left, folder.free_for(left.stem, left.suffix))
     desk.store.remove_if_empty(stray)
 
 

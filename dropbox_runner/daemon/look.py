@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +43,9 @@ _AT_ONCE: Final = 500
 """So many finished files are handed on by one look. Each takes milliseconds to take, and meanwhile nobody looks."""
 _SETTLING: Final = 2000
 """So many files are watched growing quiet at a time; the next ones follow when these are taken."""
+
+_TO_BE_REMOVED: Final = 18
+"""So many settle times a task may lie in two places: Syncthing tells of removals a minute later than of the rest."""
 
 
 class Looker:
@@ -81,12 +86,13 @@ class Looker:
         inbox = self._scanner.inbox()
         drops = self._drops(inbox, _AT_ONCE + refused, now)
         found = self._scanner.tasks()
-        left = tuple(one for one in inbox.left_alone if not self._settling(root, one.name, now))
+        left = tuple(one for one in inbox.left_alone if not self._more_to_come(root, one.name, now))
         left += tuple(one for task in found for one in task.left_alone)
-        seen = self._all_seen(found, now)
+        twins = _twins(found)
+        seen = self._all_seen(found, twins, now)
         unfinished = {(root, _top(file)) for file in inbox.drops}  # a dropped folder is known as a whole
         unfinished |= {(root, one.name) for one in inbox.left_alone}
-        unfinished |= {(self._layout.state(one.state), one.name) for one in found if not one.whole}
+        unfinished |= {(self._layout.state(one.state), one.name) for one in found if _is_arriving(one, twins)}
         unfinished |= {(self._path(one), name) for one in found for name in one.answers}
         texts = {(self._path(one), one.task_file) for one in found if one.task_file and _text_is_watched(one)}
         self._arrivals.forget_all_but(unfinished | texts)
@@ -138,10 +144,11 @@ class Looker:
             return self._arrivals.wait_for_folder(root, folder, task_file, settle, now.steady)
         return self._arrivals.wait_for(root, file, locks, settle, now.steady, ends_explicitly)
 
-    def _all_seen(self, found: tuple[Found, ...], now: Now) -> tuple[Seen, ...]:
-        seen = tuple(self._seen_before(one) or self._seen(one, now) for one in found)
+    def _all_seen(self, found: tuple[Found, ...], twins: AbstractSet[str], now: Now) -> tuple[Seen, ...]:
+        seen = tuple(self._seen_before(one) or self._seen(one, twins, now) for one in found)
         pairs = zip(found, seen, strict=True)
-        self._queued = {one.name: (one, its) for one, its in pairs if one.state is State.PENDING and _is_quiet(one)}
+        queued = ((one, its) for one, its in pairs if one.state is State.PENDING and _is_quiet(one, twins))
+        self._queued = {one.name: (one, its) for one, its in queued}
         return seen
 
     def _seen_before(self, found: Found) -> Seen | None:
@@ -149,15 +156,25 @@ class Looker:
         before = self._queued.get(found.name)
         return before[1] if before is not None and before[0] is found and not before[1].alive else None
 
-    def _settling(self, folder: Path, name: str, now: Now) -> Wait | None:
+    def _more_to_come(self, folder: Path, name: str, now: Now) -> Wait | None:
         return self._arrivals.wait_for_more(folder, name, self._settings.settle, now.steady)
+
+    def _settling(self, found: Found, twins: AbstractSet[str], now: Now) -> Wait | None:
+        folder = self._layout.state(found.state)
+        if not found.whole:
+            return self._more_to_come(folder, found.name, now)
+        if _is_arriving(found, twins):
+            settle = self._settings.settle * (_TO_BE_REMOVED if _is_twin(found, twins) else 1)
+            return self._arrivals.wait_for_tree(folder, found.name, settle, now.steady)
+        return None
 
     def _full(self, now: Now) -> Wait | None:
         """Say why nothing can be taken: half of a record is worse than a file that waits where it is."""
         lack = lack_of_room(self._layout, MB_TO_TAKE)
         return Wait(lack, now.steady + self._settings.poll, notable=True) if lack is not None else None
 
-    def _seen(self, found: Found, now: Now) -> Seen:
+    def _seen(self, found: Found, twins: AbstractSet[str], now: Now) -> Seen:
+        elsewhere = self._elsewhere(found) if found.headless else None
         run = found.record.open_run if found.record is not None else None
         return Seen(
             name=found.name,
@@ -166,14 +183,16 @@ class Looker:
             trouble=found.trouble,
             unreadable=found.unreadable,
             has_task=found.task_file is not None,
-            settling=self._settling(self._layout.state(found.state), found.name, now) if not found.whole else None,
+            settling=self._settling(found, twins, now),
             rewritten=(rewritten := self._rewritten(found)),
             text_wait=self._text_wait(found, now)
             if rewritten or (found.state is State.PENDING and found.maybe_open)
             else None,
             packed=found.packed,
-            stray=found.stray,
-            elsewhere=self._elsewhere(found) if found.stray else None,
+            # What somebody has made here himself is told of as a task without a record.
+            stray=found.headless and (elsewhere is not None or not found.remains),
+            elsewhere=elsewhere,
+            remains=bool(found.remains),
             bare=is_bare(found.files),
             halves=tuple(durable.halves(sorted(found.files))),
             cancel=found.cancel,
@@ -267,9 +286,24 @@ def _top(file: str) -> str:
     return file.partition("/")[0] if in_folder(file) else file
 
 
-def _is_quiet(found: Found) -> bool:
+def _twins(found: tuple[Found, ...]) -> AbstractSet[str]:
+    """Return the ids of the tasks that lie in several folders: most often only until a sync tool has moved one."""
+    ids = [one.record.id for one in found if one.record is not None]
+    return {one for one, often in Counter(ids).items() if often > 1} if len(set(ids)) < len(ids) else frozenset()
+
+
+def _is_arriving(found: Found, twins: AbstractSet[str]) -> bool:
+    """Say whether more of a task may be on its way, as sync tools bring, and remove, a folder file by file."""
+    return not found.whole or found.handed_back or _is_twin(found, twins)
+
+
+def _is_twin(found: Found, twins: AbstractSet[str]) -> bool:
+    return found.record is not None and found.record.id in twins
+
+
+def _is_quiet(found: Found, twins: AbstractSet[str]) -> bool:
     """Say whether nothing of what a look finds in a folder depends on the time."""
-    return found.whole and not found.maybe_open and not found.answers
+    return not _is_arriving(found, twins) and not found.maybe_open and not found.answers
 
 
 def _text_is_watched(found: Found) -> bool:

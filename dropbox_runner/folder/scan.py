@@ -18,7 +18,7 @@ from dropbox_runner.core.record import NewerRecordError, Record, RecordError, re
 from dropbox_runner.core.seen import LeftAlone
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import CANCEL_NAMES, RECORD, WORK, Layout
+from dropbox_runner.folder.layout import CANCEL_NAMES, QUESTION, RECORD, WORK, Layout
 
 _COARSEST_MTIME: Final = 3.0
 """Seconds. A folder changed twice within one tick of its filesystem's clock (2 s on FAT) shows one mtime: what was
@@ -77,9 +77,22 @@ class Found:
         return RECORD in self.files and (self.task_file is not None or self.state is not State.PENDING)
 
     @cached_property
-    def stray(self) -> bool:
-        """Whether no task lies here, but at most what was written for one that has moved on."""
-        return self.record is None and not self.unreadable and is_stray(self.files)
+    def handed_back(self) -> bool:
+        """Whether a person has put it into pending/ again, so that it is to go on."""
+        record = self.record
+        if self.state is not State.PENDING or record is None or record.next is not None:
+            return False
+        return bool(record.runs) or record.outcome is not None
+
+    @cached_property
+    def headless(self) -> bool:
+        """Whether no task lies here, but at most what one has left behind, or was written for one."""
+        return self.record is None and not self.unreadable and is_headless(self.files)
+
+    @cached_property
+    def remains(self) -> tuple[str, ...]:
+        """What a task has left behind when it moved on, because whoever moved it does not know of that."""
+        return left_behind(self.files) if self.headless else ()
 
     @cached_property
     def cancel(self) -> bool:
@@ -170,15 +183,16 @@ class Scanner:
         return _Kept(identity, time.time(), _read(Path(entry.path), state))
 
 
-def is_stray(names: Iterable[str]) -> bool:
-    """Say whether a folder holds nothing of a task: an editor or a sync tool has made it anew to write into it."""
-    return all(
-        name.lower() in CANCEL_NAMES
-        or answers_among([name])
-        or misnamed_answer(name)
-        or (kind_of(name) is not Kind.TASK and kind_of(name) is not Kind.OTHER)
-        for name in names
-    )
+def is_headless(names: Iterable[str]) -> bool:
+    """Say whether a folder holds nothing that makes a task, or that a task would be asked about."""
+    return not any(name in (RECORD, QUESTION) or is_task_file(name) for name in names)
+
+
+def left_behind(names: Iterable[str]) -> tuple[str, ...]:
+    """Return what of the files in a headless folder is a task's own, and not what was written for it."""
+    written = set(answers_among(names := sorted(names)))
+    written |= {name for name in names if name.lower() in CANCEL_NAMES or misnamed_answer(name)}
+    return tuple(name for name in names if name not in written and kind_of(name) in (Kind.TASK, Kind.OTHER))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

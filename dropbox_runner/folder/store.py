@@ -149,7 +149,7 @@ class Store:
     def move(self, name: str, source: State, target: State) -> TaskFolder:
         """Move a task to another state; under another name if somebody has put a folder of this name there."""
         wanted = self.task(target, name)
-        if wanted.is_stray:
+        if wanted.is_headless:
             self._absorb(wanted, self.task(source, name))
         if os.path.lexists(wanted.path):
             wanted = self.task(target, self.free_name(name))
@@ -157,14 +157,16 @@ class Store:
         return wanted
 
     def _absorb(self, stray: TaskFolder, folder: TaskFolder) -> None:
-        """Take into a task's folder what was written for it where it is to go.
+        """Take into a task's folder what was written for it, or left behind by it, where it is to go.
 
         It would else get another name there; and left as it is, an answer in it would be taken for one to a question
-        that its writer has never seen.
+        that its writer has never seen. The record names an answer first, so that a crash does not leave one that is
+        kept, and that nobody is told of.
         """
-        if late := folder.set_aside(stray.answers, "late-answer", stray.path):
-            record = folder.record()
-            folder.write_record(record.but(late=(*record.late, *late)))
+        for name in stray.answers:
+            target, record = folder.free("late-answer", PurePosixPath(name).suffix), folder.record()
+            folder.write_record(record.but(late=tuple(dict.fromkeys((*record.late, target.name)))))
+            durable.move(stray.path / name, target)
         for path in list(stray.path.iterdir()):
             if not os.path.lexists(folder.path / path.name):
                 durable.move(path, folder.path / path.name)

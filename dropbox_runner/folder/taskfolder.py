@@ -25,7 +25,7 @@ from dropbox_runner.folder.layout import (
     RESULT_TEXT,
     WORK,
 )
-from dropbox_runner.folder.scan import is_stray
+from dropbox_runner.folder.scan import is_headless, left_behind
 
 _LONGEST_LINE = 16 << 20
 """Bytes. claude's own lines are far shorter; a gigabyte without a line end must not come into memory."""
@@ -85,9 +85,14 @@ class TaskFolder:
         return os.path.lexists(self.path / RECORD)
 
     @property
-    def is_stray(self) -> bool:
-        """Whether nothing of a task lies here, but at most what was written for one."""
-        return self.path.is_dir() and is_stray(self._names())
+    def is_headless(self) -> bool:
+        """Whether no task lies here, but at most what one has left behind, or what was written for one."""
+        return self.path.is_dir() and is_headless(self._names())
+
+    @property
+    def remains(self) -> tuple[str, ...]:
+        """What a task that has moved on has left behind in this headless folder."""
+        return left_behind(self._names())
 
     def record(self) -> Record:
         """Read record.json."""
@@ -127,12 +132,12 @@ class TaskFolder:
         if planned.round is None:
             return
         if self.question.exists():
-            durable.move(self.question, self._free(f"question-{planned.round}", ".json"))
+            durable.move(self.question, self.free_for(f"question-{planned.round}", ".json"))
         durable.remove(self.path / QUESTION_TEXT)  # only another view of question.json
         for name in planned.answers:
             answer = self.path / name
             if os.path.lexists(answer):
-                durable.move(answer, self._free(f"answer-{planned.round}", answer.suffix))
+                durable.move(answer, self.free_for(f"answer-{planned.round}", answer.suffix))
 
     def is_filed(self, planned: Next) -> bool:
         """Say whether question and answers of this round have their number already.
@@ -161,7 +166,7 @@ class TaskFolder:
     def set_aside_question(self, number: int) -> None:
         """Put what claude left as its question out of the way, if it is still there."""
         if os.path.lexists(self.question):
-            durable.move(self.question, self._free(_unreadable(number), ".json"))
+            durable.move(self.question, self.free_for(_unreadable(number), ".json"))
 
     def unreadable_question(self, number: int) -> Path | None:
         """Return what claude left as this question and nobody could read, if that is so."""
@@ -216,10 +221,13 @@ class TaskFolder:
         for name in (ERROR, RESULT, RESULT_TEXT):
             path = self.path / name
             if path.exists():
-                durable.move(path, self._free(f"{path.stem}-{run}", path.suffix))
+                durable.move(path, self.free_for(f"{path.stem}-{run}", path.suffix))
 
-    def _free(self, stem: str, suffix: str) -> Path:
-        # Several answer files of one round, or a name that a person has used: never replace.
+    def free_for(self, stem: str, suffix: str) -> Path:
+        """Return this name, or the first of NAME-2, NAME-3 … that is free.
+
+        There may be several answer files of one round, and names that a person has used; nothing is ever replaced.
+        """
         names = itertools.chain([f"{stem}{suffix}"], (f"{stem}-{n}{suffix}" for n in itertools.count(2)))
         return next(path for name in names if not os.path.lexists(path := self.path / name))
 

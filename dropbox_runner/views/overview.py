@@ -74,14 +74,14 @@ def gather(layout: Layout, daemon_pid: int | None, said: Said, spent: Spent) -> 
     scanner = Scanner(layout)
     tasks = sorted(scanner.tasks(), key=_age)
     rows = {
-        state: tuple(_row(layout, one, waits) for one in tasks if one.state is state and not one.stray)
+        state: tuple(_row(layout, one, waits) for one in tasks if one.state is state and not one.headless)
         for state in State
     }
     inbox = scanner.inbox()
     dropped = tuple(Row(name=file, state="inbox", text=waits.get(file, "")) for file in inbox.drops)
     left = [Row(name=one.name, state="left alone", text=one.reason) for one in inbox.left_alone]
     left += [Row(name=one.name, state="left alone", text=one.reason) for found in tasks for one in found.left_alone]
-    strays = [f"{one.state}/{one.name}" for one in tasks if one.stray]
+    strays = [f"{one.state}/{one.name}" for one in tasks if one.headless]
     left += [Row(name=name, state="left alone", text=waits[name]) for name in strays if name in waits]
     done, failed = (_names(layout, state) for state in (State.DONE, State.FAILED))
     return Overview(

@@ -361,6 +361,15 @@ ROWS = {
         (SOON.reason,),
         1005.0,
     ),
+    "what a task that was moved has left behind, all of it may not be moved yet: waited for": Row(
+        seen(BLOCKED, None, stray=True, remains=True, elsewhere=PENDING, settling=SOON), [], (SOON.reason,), 1005.0
+    ),
+    "what a task that was moved has left behind: carried over": Row(
+        seen(BLOCKED, None, stray=True, remains=True, elsewhere=PENDING), [CarryOver("x", BLOCKED)]
+    ),
+    "pending, handed back, more of it may be on its way: waited for": Row(
+        seen(PENDING, rec(runs=(ENDED,)), settling=SOON), [], (SOON.reason,), 1005.0
+    ),
     "an empty folder: nothing": Row(seen(BLOCKED, None, stray=True, trouble="no record"), []),
     # done and failed are never looked at; if they were, nothing would follow
     "done: nothing": Row(seen(State.DONE, rec(outcome=DONE), cancel=True), []),
@@ -402,6 +411,24 @@ def test_only_success_leads_to_done(record: Record, target: State) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- drops
+
+
+def test_of_two_folders_with_one_task_none_is_touched_while_a_sync_tool_may_be_moving_it() -> None:
+    old = seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",))
+    new = seen(PENDING, rec(runs=(ENDED,)), settling=SOON)
+    for tasks in ((old, new), (new, old)):
+        planned = decide(Look(tasks=tasks), NOW, Limits())
+        assert planned.actions == ()
+        [waiting] = planned.waiting
+        assert "as well" in waiting.wait.reason
+        assert SOON.reason in waiting.wait.reason
+
+
+def test_a_task_that_runs_is_gone_on_with_while_a_copy_of_it_is_arriving() -> None:
+    runs = seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True, cancel=True)
+    arriving = seen(PENDING, rec(runs=(OPEN,)), settling=SOON)
+    [action] = decide(Look(tasks=(arriving, runs)), NOW, Limits()).actions
+    assert isinstance(action, Stop)
 
 
 def test_a_run_is_not_taken_for_a_stray_while_a_record_cannot_be_read() -> None:

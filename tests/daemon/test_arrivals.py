@@ -75,3 +75,22 @@ def test_an_answer_that_is_still_being_changed_keeps_an_unknown_lock_alive(answe
     assert wait(arrivals, answer, 900.0) is not None
     assert wait(arrivals, answer, 1799.0) is not None
     assert wait(arrivals, answer, 1800.0) is None
+
+
+def test_a_lock_that_a_sync_tool_replaces_counts_while_it_is_missing(answer: Path) -> None:
+    """Syncthing removes a file before it puts a newer one in its place."""
+    lock = answer.parent / ".#answer.md"
+    arrivals = Arrivals()
+    for now in (100.0, 200.0):
+        lock.symlink_to(f"me@{socket.gethostname()}.{os.getpid()}:1")
+        waits = wait(arrivals, answer, now)
+        assert waits is not None
+        assert waits.reason == "emacs still has it open"
+        lock.unlink()
+        for later in (30.0, 31.9):
+            waits = wait(arrivals, answer, now + later)
+            assert waits is not None
+            assert "just closed it" in waits.reason
+            assert waits.until == now + 32.0
+    assert wait(arrivals, answer, 232.0) is None
+    assert wait(arrivals, answer, 233.0) is None
