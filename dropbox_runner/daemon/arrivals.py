@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,12 +105,19 @@ class Arrivals:
 
     def wait_for_tree(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
         """Say whether more may come of a task's folder that has not been moved there as a whole."""
-        with suppress(OSError):  # moved on
+        before = self._known.get((folder, name))
+        try:
             sighting = self._sight((folder, name), survey(folder / name).fingerprint, now)
-            until = sighting.since + settle
-            if sighting.arrival is not Arrival.MOVED_IN and now < until:
-                return Wait("waiting until nothing more of it has come for a while", until)
-        return None
+        except OSError:
+            return None  # moved on
+        if before is not None and before.sighting.arrival is Arrival.MOVED_IN:
+            # It came as a whole; what has changed in it since we have written ourselves.
+            sighting = before.sighting
+            self._known[folder, name] = before
+        until = sighting.since + settle
+        if sighting.arrival is Arrival.MOVED_IN or now >= until:
+            return None
+        return Wait("waiting until nothing more of it has come for a while", until)
 
     def wait_for_more(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
         """Say whether more may come of something that is not whole: sync tools bring a folder file by file."""

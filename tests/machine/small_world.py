@@ -184,6 +184,9 @@ class SmallWorld:
         self._stamp(finished, mtime_ns)
         finished.replace(path)
         self.given.add(data)
+        self._told_of(path)
+
+    def _told_of(self, path: Path) -> None:
         if self.service is not None:
             self.service._arrivals.note([Hint(path.parent, path.name, Arrival.MOVED_IN)])
 
@@ -191,10 +194,12 @@ class SmallWorld:
         """Move a file out of the inbox, to where the person keeps it."""
         path.replace(self.outside / f"{len(list(self.outside.iterdir()))}-{path.name}")
 
-    def move(self, folder: Path, state: str) -> None:
-        """Move a task's folder by hand."""
+    def move(self, folder: Path, state: str, *, told: bool = True) -> None:
+        """Move a task's folder by hand; whether the daemon is told of it depends on the filesystem."""
         task = self.id_of(folder)
-        folder.rename(self.root / state / folder.name)
+        moved = folder.rename(self.root / state / folder.name)
+        if told:
+            self._told_of(moved)
         self.placed.discard(task)
         if state in ENDED:
             self.placed.add(task)

@@ -155,11 +155,11 @@ class Life(RuleBasedStateMachine):
         return folders[which % len(folders)]
 
     @precondition(lambda self: self._is_task(*STATES))
-    @happens(which=ANY, state=st.sampled_from(STATES))
-    def a_task_is_moved_by_hand(self, which: int, state: str) -> None:
+    @happens(which=ANY, state=st.sampled_from(STATES), told=st.booleans())
+    def a_task_is_moved_by_hand(self, which: int, state: str, *, told: bool) -> None:
         folder = self._pick(which, *STATES)
         if not (self.world.root / state / folder.name).exists():
-            self.world.move(folder, state)
+            self.world.move(folder, state, told=told)
 
     @precondition(lambda self: self._is_task(*STATES))
     @happens(which=ANY)
