@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dropbox_runner.core.actions import Cancel, Forget, Take, TakeEdit
 from dropbox_runner.core.names import readable, same_file
-from dropbox_runner.core.plan import Draft
+from dropbox_runner.core.plan import Draft, wanted_as
 from dropbox_runner.core.record import Record
 from dropbox_runner.core.seen import Look, Seen
 from dropbox_runner.core.states import State
@@ -18,6 +18,8 @@ def drops(look: Look, draft: Draft) -> None:
     unfinished = {
         _dropped(seen.record): seen for seen in look.tasks if seen.record is not None and not _is_beginning(seen)
     }
+    # The daemon died before it had written the record, and meanwhile somebody has called the task off in its folder.
+    called_off = [seen.name for seen in look.tasks if seen.stray and seen.cancel and seen.state is State.PENDING]
     taken: set[str] = set()
     for drop in look.drops:
         file = same_file(readable(drop.file))
@@ -28,6 +30,8 @@ def drops(look: Look, draft: Draft) -> None:
             if not draft.busy(held.name) and drop.file not in draft.edits:
                 draft.act(TakeEdit(drop.file, held.name, held.state))
         elif file not in taken:  # else the next look finds the task that the other one has become
+            if started is None and (cancelled := [one for one in called_off if drop.task in wanted_as(one)]):
+                called_off.remove(started := cancelled[0])
             draft.act(Take(drop.file, started or drop.task, begun=started is not None))
             taken.add(file)
     in_inbox: set[str] = set()

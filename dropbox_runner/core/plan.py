@@ -55,9 +55,14 @@ class Draft:
 
     def is_for_a_drop(self, name: str) -> bool:
         """Whether something in the inbox would get a folder of this name, or this one with a number behind it."""
-        return name in self.dropped or name.rpartition("-")[0] in self.dropped
+        return not self.dropped.isdisjoint(wanted_as(name))
 
     def wait(self, name: str, wait: Wait) -> None:
         """Note what is not done yet, and why."""
         self.waiting.append(Waiting(name, wait))
         self.wake_at += [moment for moment in (wait.until, wait.again) if moment is not None]
+
+
+def wanted_as(name: str) -> tuple[str, str]:
+    """Return the names of which a task may be one: where a name is not free, it gets a number behind it."""
+    return name, name.rpartition("-")[0]

@@ -413,6 +413,13 @@ def test_only_success_leads_to_done(record: Record, target: State) -> None:
 # ---------------------------------------------------------------------------------------------- drops
 
 
+@pytest.mark.parametrize("name", ["x", "x-2"])
+def test_a_task_that_was_called_off_when_nothing_but_its_folder_was_there_is_taken_into_that_folder(name: str) -> None:
+    folder = replace(seen(PENDING, None, stray=True, cancel=True), name=name)
+    planned = plan_for(folder, drops=(Drop("x.yaml", None, "x"),))
+    assert planned.actions == (Take("x.yaml", name, begun=True),)
+
+
 def test_of_two_folders_with_one_task_none_is_touched_while_a_sync_tool_may_be_moving_it() -> None:
     old = seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",))
     new = seen(PENDING, rec(runs=(ENDED,)), settling=SOON)
