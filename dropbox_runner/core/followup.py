@@ -53,35 +53,37 @@ def conclude(
         throttled_since=(record.throttled_since or now) if verdict is Verdict.OVERLOADED else None,
         asking=None,
     )
-    if verdict in (Verdict.INTERRUPTED, Verdict.STOPPED):
-        record = record.with_what_was_not_told(ended)
+    again = None
+    if verdict in (Verdict.INTERRUPTED, Verdict.STOPPED) or judgement.never_began:
+        record, again = record.with_what_was_not_told(ended), ended.untold
     match verdict:
         case Verdict.ASKED:
             return record
         case Verdict.INTERRUPTED:
-            return _interrupted(record, ended, judgement, patience)
+            return _interrupted(record, again, judgement, patience)
         case Verdict.STOPPED:
-            return record.but(next=ended.untold or Next(why=Why.STOPPED))
+            return record.but(next=again or Next(why=Why.STOPPED))
         case Verdict.LIMITED:
             return record.but(next=Next(why=Why.LIMITED))
         case Verdict.ACCOUNT:
-            return record.but(next=Next(why=Why.ACCOUNT))
+            return record.but(next=again or Next(why=Why.ACCOUNT))
         case Verdict.OVERLOADED:
             return _overloaded(record, run, patience, now)
         case Verdict.OUT_OF_MONEY:
             return record.but(asking=Asking(topic=Topic.MONEY))
         case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if record.edited:
             # It was edited while it was being worked on: it has not ended before the session knows that.
-            return record.but(next=Next(why=Why.EDITED))
+            return record.but(next=again or Next(why=Why.EDITED))
         case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if record.late:
-            return record.but(next=Next(why=Why.LATE))
+            return record.but(next=again or Next(why=Why.LATE))
         case Verdict.DENIED if patience.on_denial == "ask":
             return record.but(asking=Asking(topic=Topic.DENIED, rules=rules))
         case Verdict.DENIED if patience.on_denial == "ignore":
             return record.but(outcome=Outcome(verdict=Verdict.SUCCEEDED, reason=reason, at=at))
         case Verdict.FAILED if record.retried < patience.retries:
             later = now + pause(record.retried, run.id)
-            return record.but(retried=record.retried + 1, next=Next(why=Why.RETRY, detail=reason), not_before=later)
+            again = again or Next(why=Why.RETRY, detail=reason)
+            return record.but(retried=record.retried + 1, next=again, not_before=later)
         case _:
             return record.but(outcome=Outcome(verdict=verdict, reason=reason, at=at))
 
@@ -95,13 +97,13 @@ def pause(tries: int, seed: str) -> float:
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries, 16)) * (1 + jitter)
 
 
-def _interrupted(record: Record, run: Run, judgement: Judgement, patience: Patience) -> Record:
+def _interrupted(record: Record, again: Next | None, judgement: Judgement, patience: Patience) -> Record:
     if judgement.session_missing and record.turns_seen:
         # The model has worked on it, and the conversation is gone: starting again from zero would do it twice.
         return record.but(asking=Asking(topic=Topic.SESSION))
     if record.cut_off > patience.max_cut_off:
-        return record.but(asking=Asking(topic=Topic.CUT_OFF, planned=run.untold))
-    return record.but(next=run.untold or Next(why=Why.INTERRUPTED))
+        return record.but(asking=Asking(topic=Topic.CUT_OFF, planned=again))
+    return record.but(next=again or Next(why=Why.INTERRUPTED))
 
 
 def _overloaded(record: Record, run: Run, patience: Patience, now: float) -> Record:

@@ -48,6 +48,8 @@ class Judgement:
     """The CLI says that our session id is taken: it can only be resumed from now on."""
     session_missing: bool = False
     """The CLI knows no such session: it was killed before anything had been saved."""
+    never_began: bool = False
+    """It ended by itself before it had a session: what it was to be told nobody has read."""
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -80,20 +82,19 @@ def _without_result(evidence: Evidence) -> Judgement:
         return Judgement(evidence.stop.verdict, evidence.stop.reason)
     if _ALREADY_IN_USE in evidence.stderr:
         return Judgement(Verdict.INTERRUPTED, "the session had already been started", session_exists=True)
+    how, said = _exit(evidence.exit_code), evidence.stderr.strip() or "it said nothing"
     if _not_reached(evidence):
-        said = evidence.stderr.strip() or "it said nothing"
-        why = f"the launcher or the sandbox ended before claude was started ({_exit(evidence.exit_code)}): {said}"
-        return Judgement(Verdict.ACCOUNT, why)
+        why = f"the launcher or the sandbox ended before claude was started ({how}): {said}"
+        return Judgement(Verdict.ACCOUNT, why, never_began=True)
     if _cannot_run(evidence):
-        said = evidence.stderr.strip() or "it said nothing"
-        return Judgement(Verdict.ACCOUNT, f"the claude command cannot be run ({_exit(evidence.exit_code)}): {said}")
+        return Judgement(Verdict.ACCOUNT, f"the claude command cannot be run ({how}): {said}", never_began=True)
     if never_began(evidence):
         # It never got as far as a session: claude did not accept how it was called, and would not the next time.
-        said = evidence.stderr.strip() or "it said nothing"
-        return Judgement(Verdict.FAILED, f"claude did not start ({_exit(evidence.exit_code)}): {said}")
+        return Judgement(Verdict.FAILED, f"claude did not start ({how}): {said}", never_began=True)
     if evidence.exit_code == 0 and evidence.ending.session_id is None and evidence.ending.lines:
-        return Judgement(Verdict.FAILED, "what was run as claude wrote nothing that claude would write")
-    return Judgement(Verdict.INTERRUPTED, f"claude was cut off without a result ({_exit(evidence.exit_code)})")
+        why = "what was run as claude wrote nothing that claude would write"
+        return Judgement(Verdict.FAILED, why, never_began=True)
+    return Judgement(Verdict.INTERRUPTED, f"claude was cut off without a result ({how})")
 
 
 def never_began(evidence: Evidence) -> bool:

@@ -293,7 +293,7 @@ class Life(RuleBasedStateMachine):
         self.world.machine.end(agent, 1)
 
     @precondition(_works)
-    @happens(which=ANY, code=st.sampled_from([-9, 1, 0, 143]), half=st.booleans())
+    @happens(which=ANY, code=st.sampled_from([-9, 1, 0, 143, 127]), half=st.booleans())
     def an_agent_dies(self, which: int, code: int, *, half: bool) -> None:
         agent = self._agent(which)
         if half:

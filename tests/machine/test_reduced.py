@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,43 @@ def test_an_answer_that_claude_had_no_time_to_read_is_told_again(world: SmallWor
     at_work(world)
     is_killed(world)
     assert "Postgres" not in agent(world).prompt, "it has been heard"
+
+
+@pytest.mark.parametrize("code", [127, 1, 0])
+def test_an_answer_that_never_reached_claude_because_it_could_not_be_run_is_told_again(
+    world: SmallWorld, code: int
+) -> None:
+    drop(world, b"instructions: do piece 1 of the work\nretries: 3\n")
+    asks(world)
+    answered(world, b"Postgres\n")
+    one = agent(world)
+    if code == 0:
+        os.write(one.out, b"(some other program)\n")
+    world.machine.end(one, code)
+    for _ in range(3):
+        world.settle()
+        world.pass_time(3600)
+    world.settle()
+    assert "Which?" in agent(world).prompt
+    assert "Postgres" in agent(world).prompt
+
+
+def test_what_was_written_late_is_told_again_when_it_never_reached_claude_and_the_task_was_edited(
+    world: SmallWorld,
+) -> None:
+    drop(world)
+    world.move_in(world.root / "running/a/answer.md", b"Postgres\n")
+    world.settle()
+    one = at_work(world)
+    world.machine.succeed(one)
+    world.machine.end(one, 0)
+    world.settle()
+    assert "Postgres" in agent(world).prompt
+    drop(world, SECOND)
+    world.machine.end(agent(world), 1)
+    world.settle()
+    assert "Postgres" in agent(world).prompt
+    assert "piece 2" in agent(world).prompt
 
 
 def test_an_edit_that_claude_had_no_time_to_read_is_told_again(world: SmallWorld) -> None:
