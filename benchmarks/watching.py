@@ -18,20 +18,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.record import Dropped, Next, Record, Why
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State
 from dropbox_runner.daemon.doorbell import Doorbell
-from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
 from dropbox_runner.daemon.watcher import Watcher
 from dropbox_runner.folder import durable, owner
-from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
 from dropbox_runner.views.statuspage import StatusPage
 
@@ -53,10 +50,7 @@ def service_of(layout: Layout, base: Path) -> Service:
     return Service(
         layout,
         settings,
-        Ledger(base / "ledger.sqlite"),
-        GateFile(base / "gate" / "gate.json"),
-        Commands(base, base),
-        Notice(base / "notice.json"),
+        Local.at(base),
         Manager({}),
         agents=Agents(),
         read_settings=lambda: settings,

@@ -24,16 +24,14 @@ from dropbox_runner.core.errors import RefusedError
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.daemon import logs
 from dropbox_runner.daemon.doorbell import Doorbell
+from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.lock import FolderLock
-from dropbox_runner.daemon.notice import Notice
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
 from dropbox_runner.daemon.watching import Watching
 from dropbox_runner.folder import durable, owner
-from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import check_moves
-from dropbox_runner.folder.layout import GATE, Layout, local_state
-from dropbox_runner.folder.ledger import Ledger
+from dropbox_runner.folder.layout import Layout, local_state
 from dropbox_runner.folder.store import Store
 from dropbox_runner.folder.trust import check_folder
 from dropbox_runner.views.statuspage import StatusPage
@@ -91,22 +89,17 @@ def _serve(
     check_moves(layout)
     if drain and claude_to_start(settings) is None:
         raise RefusedError(f"the claude command ({settings.claude}) was not found, so nothing could ever be drained.")
-    local = local_state(layout)
-    for folder in (local, local / "gate", local / "bin", local.parents[1]):
+    corner = local_state(layout)
+    local = Local.at(corner)
+    for folder in (corner, local.gate.path.parent, local.commands.folder, corner.parents[1]):
         durable.remove_halves(folder)
     bell = Doorbell()
-    gate = GateFile(local / GATE)
-    watching = Watching(layout, gate.path.parent, bell) if watch else None
-    commands = _commands(local)
-    ledger = Ledger(local / "ledger.sqlite")
-    notice = Notice(local / "notice.json")
+    watching = Watching(layout, local.gate.path.parent, bell) if watch else None
+    _provide(local.commands)
     service = Service(
         layout,
         settings,
-        ledger,
-        gate,
-        commands,
-        notice,
+        local,
         Manager(os.environ),
         agents=Agents(),
         read_settings=read_settings,
@@ -153,14 +146,12 @@ def _listen(service: Service) -> list[int]:
     return received
 
 
-def _commands(local: Path) -> Commands:
-    commands = Commands.under(local)
+def _provide(commands: Commands) -> None:
     commands.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = commands.folder / "dropbox-runner"
     # Replaced in one step: agents that outlived the last daemon may be calling it right now.
     _keep(script, command_script().encode(), mode=0o700)
     _keep(commands.shell_setup, shell_setup_script(script, os.environ).encode(), mode=0o600)
-    return commands
 
 
 def _keep(path: Path, data: bytes, mode: int) -> None:

@@ -12,13 +12,10 @@ from typing import Final
 
 from dropbox_runner.agent.environment import INBOX
 from dropbox_runner.agent.processes import Agents
-from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.asking import problem
 from dropbox_runner.core.clock import Now
-from dropbox_runner.core.durations import time_of_day
-from dropbox_runner.core.gate import Gate
-from dropbox_runner.core.names import folder_name, in_folder, is_pause
+from dropbox_runner.core.names import folder_name, in_folder
 from dropbox_runner.core.question import parse_questions
 from dropbox_runner.core.record import Record, Run
 from dropbox_runner.core.seen import Drop, Look, Seen
@@ -27,12 +24,10 @@ from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.core.task import ends_explicitly
 from dropbox_runner.daemon.arrivals import Arrivals
-from dropbox_runner.daemon.confinement import Readiness
+from dropbox_runner.daemon.holding import Holding
 from dropbox_runner.daemon.lingering import Lingering
 from dropbox_runner.daemon.rewriting import Rewriting, trouble
-from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import MB_TO_TAKE, Ground, lack_of_room
 from dropbox_runner.folder.layout import QUESTION, Layout
 from dropbox_runner.folder.locks import lock_on, locks_among
@@ -57,19 +52,16 @@ class Looker:
         settings: Settings,
         agents: Agents,
         arrivals: Arrivals,
-        gate: GateFile,
-        spending: Spending,
+        holding: Holding,
         ground: Ground,
         lingering: Lingering,
     ) -> None:
-        self._gate = gate
-        self._spending = spending
         self._layout = layout
         self._settings = settings
         self._agents = agents
         self._arrivals = arrivals
         self._lingering = lingering
-        self._readiness = Readiness(layout, settings)
+        self._holding = holding
         self._rewriting = Rewriting()
         self._ground = ground
         self._scanner = Scanner(layout)
@@ -98,15 +90,15 @@ class Looker:
         self._arrivals.forget_all_but(unfinished | texts)
         self._rewriting.forget_all_but({folder / name for folder, name in texts})
         self._lingering.forget_all_but(one.record.open_run.id for one in found if one.record and one.record.open_run)
-        gate = self._gate.read()
+        held = self._holding.look(inbox.names, now)
         return Look(
             drops,
             seen,
-            self._paused(inbox.names, gate, now),
+            held.paused,
             later=frozenset(inbox.drops[len(drops) :]),
             watched=self._agents.watched() | self._strays(),
-            probing=gate is not None and gate.probing,
-            starts_left=self._spending.starts_left(now),
+            probing=held.probing,
+            starts_left=held.starts_left,
             left_alone=left,
         )
 
@@ -261,25 +253,6 @@ class Looker:
             if wait is not None:
                 return replace(wait, reason=f"{name}: {wait.reason}")
         return None
-
-    def _paused(self, names: frozenset[str], gate: Gate | None, now: Now) -> Wait | None:
-        pause = next((name for name in names if is_pause(name)), None)
-        if pause is not None:
-            return Wait(f"paused: the file {pause} lies in the folder")
-        if claude_to_start(self._settings) is None:
-            return Wait(
-                f"the claude command ({self._settings.claude}) was not found: install it, or name it in the settings "
-                "(`claude: /path/to/claude`) or with --claude",
-                notable=True,
-            )
-        if (trouble := self._readiness.trouble(now)) is not None:
-            return Wait(trouble, notable=True)
-        if (lack := lack_of_room(self._layout, self._settings.min_free_mb)) is not None:
-            return Wait(f"{lack} (setting `min_free_mb`); make room on it", notable=True)
-        if gate is not None and (left := gate.until - now.wall.timestamp()) > 0:
-            until = time_of_day(gate.until, now.wall.timestamp())
-            return Wait(gate.in_words(until), now.steady + left)
-        return self._spending.wait(now)
 
 
 def _top(file: str) -> str:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents, boot_id
 from dropbox_runner.core import trace
 from dropbox_runner.core.actions import Action
@@ -26,17 +25,15 @@ from dropbox_runner.core.states import State
 from dropbox_runner.daemon.arrivals import Arrivals
 from dropbox_runner.daemon.desk import Desk, first_line
 from dropbox_runner.daemon.doorbell import Doorbell
+from dropbox_runner.daemon.holding import Holding
 from dropbox_runner.daemon.lingering import Lingering
+from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.look import Looker
-from dropbox_runner.daemon.notice import Notice
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.perform import key_of, name_of, perform
-from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.daemon.watching import BLIND_POLL, Watching
-from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import Ground
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
 
 log = logging.getLogger("dropbox_runner")
@@ -70,10 +67,7 @@ class Service:
         self,
         layout: Layout,
         settings: Settings,
-        ledger: Ledger,
-        gate: GateFile,
-        commands: Commands,
-        notice: Notice,
+        local: Local,
         manager: Manager,
         *,
         agents: Agents,
@@ -86,15 +80,12 @@ class Service:
         self._layout = layout
         self._read_settings = read_settings
         self._store = Store(layout)
-        self._ledger = ledger
-        self._commands = commands
+        self._local = local
         self._agents = agents
         self._arrivals = Arrivals()
-        self._gate = gate
         self._ground = Ground(layout)
         self._lingering = Lingering()
         self._use(settings)
-        self._notice = notice
         self._manager = manager
         self._watching = watching
         self._bell = bell
@@ -138,9 +129,9 @@ class Service:
     def _use(self, settings: Settings) -> None:
         """Make everything that is made from the settings: here and nowhere else, so that a reload forgets nothing."""
         self._settings = settings
-        spending = Spending(self._ledger, settings)
+        holding = Holding(self._layout, settings, self._local)
         self._looker = Looker(
-            self._layout, settings, self._agents, self._arrivals, self._gate, spending, self._ground, self._lingering
+            self._layout, settings, self._agents, self._arrivals, holding, self._ground, self._lingering
         )
 
     def _read_again(self) -> None:
@@ -217,8 +208,9 @@ class Service:
         if limits.stopping:
             self._manager.stopping(limits.stop_grace)
         self._manager.looked("; ".join(part for part in (headline(look), self._unread) if part))
+        local = self._local
         desk = Desk(
-            self._store, self._agents, self._ledger, self._gate, self._settings, self._commands, now, self.failed
+            self._store, self._agents, local.ledger, local.gate, self._settings, local.commands, now, self.failed
         )
         # As long as the look took, on a busy machine: else a long queue would be looked at more than worked on.
         self._perform(planned, desk, max(_LONGEST_WORK, self._clock().steady - now.steady))
@@ -227,7 +219,7 @@ class Service:
     def _tell(self, look: Look, planned: Plan, now: Now) -> None:
         """Let people know. A full disk, or a text that cannot be read, is no reason not to act."""
         try:
-            self._notice.publish(planned, look.paused, now)
+            self._local.notice.publish(planned, look.paused, now)
             self._show(look, planned, now, self.failed)
         except (OSError, RunnerError) as error:
             if not self._silent:

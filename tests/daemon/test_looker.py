@@ -16,15 +16,14 @@ from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import Arrival
 from dropbox_runner.core.states import State
 from dropbox_runner.daemon.arrivals import Arrivals
+from dropbox_runner.daemon.holding import Holding
 from dropbox_runner.daemon.lingering import Lingering
+from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.look import Looker
-from dropbox_runner.daemon.spending import Spending
 from dropbox_runner.daemon.watcher import Hint
 from dropbox_runner.folder import durable, owner, probe
-from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.ground import Ground
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
 
 pytestmark = pytest.mark.slow
@@ -44,15 +43,13 @@ class Desk:
         Store(self.layout).make()
         owner.claim(self.layout, take_over=True)
         settings = Settings(claude="/bin/true", settle=5.0)
-        ledger = Ledger(base / "ledger.sqlite")
         self.arrivals = Arrivals()
         self.looker = Looker(
             self.layout,
             settings,
             Agents(),
             self.arrivals,
-            GateFile(base / "gate" / "gate.json"),
-            Spending(ledger, settings),
+            Holding(self.layout, settings, Local.at(base)),
             Ground(self.layout),
             Lingering(),
         )

@@ -11,19 +11,16 @@ from pathlib import Path
 import pytest
 from harness import Steps, World, alive, wait_until
 
-from dropbox_runner.agent.environment import Commands
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.actions import Start
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.seen import Look
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.daemon.doorbell import Doorbell
-from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
-from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.ledger import Ledger
 
 
 def starts(world: World) -> list[bool]:
@@ -146,10 +143,7 @@ def test_told_to_stop_in_the_very_moment_in_which_it_starts_an_agent_it_stops_th
     service = Service(
         layout,
         settings,
-        Ledger(local / "ledger.sqlite"),
-        GateFile(local / "gate.json"),
-        Commands(local / "bin", local / "setup.sh"),
-        Notice(local / "notice.json"),
+        Local.at(local),
         Manager({}),
         agents=Agents(),
         read_settings=lambda: settings,

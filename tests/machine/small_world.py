@@ -15,20 +15,17 @@ from typing import Any
 from faulty_disk import Disk, Killed
 from pretend_claude import Machine, PretendedAgents
 
-from dropbox_runner.agent.environment import Commands
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import Arrival
 from dropbox_runner.daemon.doorbell import Doorbell
-from dropbox_runner.daemon.notice import Notice
+from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
 from dropbox_runner.daemon.watcher import Hint
 from dropbox_runner.folder import owner
-from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.folder.ledger import Ledger
 from dropbox_runner.folder.store import Store
 
 STATES = ("pending", "running", "blocked", "done", "failed")
@@ -98,10 +95,7 @@ class SmallWorld:
         self.service = Service(
             self.layout,
             self._settings,
-            Ledger(local / "ledger.sqlite"),
-            GateFile(local / "gate" / "gate.json"),
-            Commands(local / "bin", local / "shell-setup.sh"),
-            Notice(local / "notice.json"),
+            Local.at(local),
             Manager({}),
             agents=PretendedAgents(self.machine),
             read_settings=lambda: self._settings,

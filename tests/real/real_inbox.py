@@ -232,7 +232,13 @@ class Inbox:
     def claude_at_work(self, gate: Path) -> psutil.Process:
         """Wait until claude's Bash tool waits at a gate, and return the process of claude itself."""
         self.wait(f"claude to run its Bash tool, waiting for {gate.name}", lambda: self._at(gate))
+        # It saves a session a moment after it has acted; killed in between, the session knows nothing of that.
+        self.wait("claude to save what it has begun", self._has_saved)
         return self.claude()
+
+    def _has_saved(self) -> bool:
+        sessions = (self.home / ".claude" / "projects").rglob("*.jsonl")
+        return any('"type":"tool_use"' in session.read_text() for session in sessions)
 
     def claude(self) -> psutil.Process:
         """Return the one process of claude: what it has started is younger than itself."""
