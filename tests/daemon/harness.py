@@ -285,6 +285,12 @@ class World:
         wait_until(lambda: self.where(task) in states, lambda: f"{task} never reached {states}:\n{self.story(task)}")
         return self.path(task)
 
+    def wait_for_question(self, task: str) -> Path:
+        """Wait until the task asks a person, who reads question.md, and return its folder."""
+        folder = self.root / "blocked" / task
+        wait_until((folder / "question.md").is_file, lambda: f"{task} never asked:\n{self.story(task)}")
+        return folder
+
     def wait_until_queued(self, task: str) -> Path:
         """Wait until the task lies complete in pending/, and return its folder."""
 

@@ -207,7 +207,7 @@ def test_a_nonsense_question_is_shown_as_it_is_and_can_be_answered(world: World)
     for name in NONSENSE:
         world.move_in(f"{name}.txt", f"leave {name}.\n")
     for name, (_, shown) in NONSENSE.items():
-        folder = world.wait_for(name, "blocked")
+        folder = world.wait_for_question(name)
         assert shown in (folder / "question.md").read_text()
         json.loads((folder / "question.json").read_bytes())
         world.answer(name, "go on\n")
@@ -220,7 +220,7 @@ def test_an_empty_answer_is_no_answer_and_that_is_said_once(shared: World) -> No
     shared.teach("job wonders", [{"ask": {"text": "Well?"}}], [{"say": "Done."}])
     for name in ("one", "two"):
         shared.move_in(f"{name}.txt", "job wonders\n")
-        wait_until((shared.wait_for(name, "blocked") / "question.md").exists, "there is no question")
+        shared.wait_for_question(name)
     (shared.path("one") / "answer.md").touch()
     (shared.path("two") / "answer.txt").write_text("  \n\n")
     shared.daemon.wait_for_log("one: answer.md: the answer is empty")
@@ -271,7 +271,7 @@ def test_a_folder_that_becomes_unreadable_is_said_once_and_gone_on_with_later(wo
     world.play([{"say": "Done."}], rules={"wonder": [[{"ask": {"text": "Well?"}}], [{"say": "Answered."}]]})
     daemon = world.start(prefix=without_root_rights())
     world.move_in("asks.txt", "wonder\n")
-    wait_until((world.wait_for("asks", "blocked") / "question.md").exists, "there is no question")
+    world.wait_for_question("asks")
     (world.root / part).chmod(0)
     try:
         daemon.wait_for_log("cannot be read")

@@ -272,8 +272,7 @@ def test_a_task_moved_while_its_run_is_ending_ends_in_exactly_one_place(world: W
 def test_a_blocked_task_moved_to_pending_goes_on_without_an_answer(shared: World) -> None:
     shared.teach("job skipped", [{"ask": {"text": "Which?"}}], [{"say": "Done."}])
     shared.move_in("skipped.txt", "job skipped\n")
-    folder = shared.wait_for("skipped", "blocked")
-    wait_until((folder / "question.md").exists, "there is no question")
+    folder = shared.wait_for_question("skipped")
     folder.rename(shared.root / "pending" / "skipped")
     folder = shared.wait_for("skipped", "done")
     assert [call["resume"] for call in shared.calls("job skipped")] == [False, True]
@@ -284,8 +283,7 @@ def test_a_blocked_task_that_is_deleted_is_gone_and_its_name_is_free(shared: Wor
     shared.teach("job dropped", [{"ask": {"text": "Which?"}}])
     shared.teach("job instead", [{"say": "Done."}])
     shared.move_in("dropped.txt", "job dropped\n")
-    folder = shared.wait_for("dropped", "blocked")
-    wait_until((folder / "question.md").exists, "there is no question")
+    folder = shared.wait_for_question("dropped")
     shutil.rmtree(folder)
     shared.move_in("dropped.txt", "job instead\n")
     shared.wait_for("dropped", "done")
@@ -297,8 +295,7 @@ def test_a_blocked_task_moved_to_done_or_failed_rests_there(shared: World) -> No
     for target in ("done", "failed"):
         name = f"rests-in-{target}"
         shared.move_in(f"{name}.txt", f"job rests {target}\n")
-        folder = shared.wait_for(name, "blocked")
-        wait_until((folder / "question.md").exists, "there is no question")
+        folder = shared.wait_for_question(name)
         moved = folder.rename(shared.root / target / name)
         (moved / "answer.md").write_text("red\n")
     shared.move_in("rests-after.txt", "after\n")

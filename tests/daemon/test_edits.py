@@ -99,7 +99,7 @@ def test_an_edit_that_is_still_settling_when_the_run_ends_goes_to_the_same_sessi
 def test_an_edit_while_a_question_waits_is_told_instead_of_an_answer(shared: World) -> None:
     shared.teach("job asks", [{"ask": {"text": "Which?"}}], [{"say": "Done."}])
     shared.move_in("asks.yaml", "instructions: job asks\n")
-    wait_until((shared.wait_for("asks", "blocked") / "question.md").exists, "there is no question")
+    shared.wait_for_question("asks")
     edit(shared, "asks.yaml", "instructions: job asks, take red\n")
     shared.wait_for("asks", "done")
     calls = shared.calls("job asks")
@@ -179,8 +179,7 @@ def test_a_running_task_that_is_edited_where_it_lies_is_told_when_its_run_ends(s
 def test_a_blocked_task_that_is_edited_where_it_lies_goes_on_with_the_new_text(shared: World) -> None:
     shared.teach("job stuck", [{"ask": {"text": "Which?"}}], [{"say": "Done."}])
     shared.move_in("stuck.yaml", "instructions: job stuck\n")
-    folder = shared.wait_for("stuck", "blocked")
-    wait_until((folder / "question.md").exists, "there is no question")
+    folder = shared.wait_for_question("stuck")
     (folder / "task.yaml").write_text("instructons: job stuck\n")
     shared.daemon.wait_for_log("is no task any more")
     assert shared.where("stuck") == "blocked"

@@ -53,7 +53,7 @@ def test_an_answer_that_everybody_may_write_waits_and_says_why(world: World, dae
 def test_a_key_in_a_question_is_shown_nowhere_but_in_claudes_own_words(world: World, daemon: Daemon) -> None:
     world.play([{"ask": {"text": f"Is {KEY} right?", "options": [f"{KEY} it is", "no"]}}])
     world.move_in("x.txt", "work\n")
-    folder = world.wait_for("x", "blocked")
+    folder = world.wait_for_question("x")
     wait_until(lambda: "sk-ant" in (world.root / "STATUS.md").read_text(), "STATUS.md is not up to date")
     for shown in (
         daemon.log,

@@ -19,12 +19,6 @@ def watcher() -> bool:
     return True
 
 
-def asked(world: World, name: str) -> Path:
-    folder = world.wait_for(name, "blocked")
-    wait_until((folder / "question.md").exists, "there is no question")
-    return folder
-
-
 def wait_until_kept(world: World, name: str) -> None:
     def kept() -> bool:
         folder = world.root / str(world.where(name)) / name
@@ -61,7 +55,7 @@ def test_a_folder_that_an_editor_makes_again_gives_its_answer_to_the_task_that_h
         "job moved on", [{"ask": {"text": "Which?"}}], [{"wait_for": str(gate)}, {"say": "A."}], [{"say": "B."}]
     )
     shared.move_in("moved.txt", "job moved on\n")
-    asked(shared, "moved")
+    shared.wait_for_question("moved")
     shared.answer("moved", "red\n")
     shared.wait_for("moved", "running")
     again = shared.root / "blocked" / "moved"
@@ -80,7 +74,7 @@ def test_a_folder_that_an_editor_makes_again_gives_its_answer_to_the_task_that_h
 def test_the_same_answer_saved_again_is_kept_and_costs_no_run(shared: World, gate: Path) -> None:
     shared.teach("job same", [{"ask": {"text": "Which?"}}], [{"wait_for": str(gate)}, {"say": "A."}])
     shared.move_in("same.txt", "job same\n")
-    asked(shared, "same")
+    shared.wait_for_question("same")
     shared.answer("same", "red\n")
     folder = shared.wait_for("same", "running")
     (folder / "answer.md").write_text("red\n")
@@ -98,7 +92,7 @@ def test_a_late_answer_never_answers_a_later_question(shared: World, gate: Path)
         [{"say": "Done."}],
     )
     shared.move_in("twice.txt", "job twice\n")
-    asked(shared, "twice")
+    shared.wait_for_question("twice")
     shared.answer("twice", "red\n")
     shared.wait_for("twice", "running")
     again = shared.root / "blocked" / "twice"
@@ -164,13 +158,13 @@ def test_an_empty_folder_or_a_lock_where_a_task_was_disturbs_nobody(shared: Worl
 def test_an_answer_that_a_sync_tool_brings_back_answers_nothing(shared: World, tmp_path: Path) -> None:
     shared.teach("job back", [{"ask": {"text": "First?"}}], [{"ask": {"text": "Second?"}}], [{"say": "Done."}])
     shared.move_in("back.txt", "job back\n")
-    folder = asked(shared, "back")
+    folder = shared.wait_for_question("back")
     (tmp_path / "answer.md").write_text("red\n")
     os.utime(tmp_path / "answer.md", (1_700_000_000, 1_700_000_000))
     shutil.copy2(tmp_path / "answer.md", tmp_path / "copy.md")
     (tmp_path / "copy.md").rename(folder / "answer.md")
     wait_until(lambda: len(shared.calls("job back")) == 2, lambda: shared.story("back"))
-    folder = asked(shared, "back")
+    folder = shared.wait_for_question("back")
     (tmp_path / "answer.md").rename(folder / "answer.md")
     wait_until_kept(shared, "back")
     assert shared.where("back") == "blocked"

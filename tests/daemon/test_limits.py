@@ -242,7 +242,7 @@ def test_after_a_very_long_outage_a_person_is_asked(queue: World) -> None:
     long_ago = time.time() - 7205
     later = {"not_before": 1.0, "throttled_since": long_ago}
     change(queue.path("outage") / "record.json", lambda record: record | later)
-    question = (queue.wait_for("outage", "blocked") / "question.md").read_text()
+    question = (queue.wait_for_question("outage") / "question.md").read_text()
     assert "could not serve this task for 2 h" in question
     assert "529 Overloaded" in question
     queue.answer("outage", "1\n")

@@ -36,9 +36,7 @@ def question_asked(world: World, name: str) -> Path:
     last = [{"bash": "cat box.txt"}, {"say": "Painted."}]
     world.teach(f"paint {name}", [begun, {"ask": {"text": "Which colour?"}}], last)
     world.move_in(f"{name}.txt", f"paint {name}\n")
-    folder = world.wait_for(name, "blocked")
-    wait_until((folder / "question.md").exists, lambda: world.story(name))
-    return folder
+    return world.wait_for_question(name)
 
 
 def bring(files: Iterable[str], old: Path, new: Path) -> None:

@@ -23,9 +23,7 @@ def begin(world: World, name: str, *turns: list[Step], task: str = "") -> Path:
     """Drop a task of which claude is denied something; wait for the question."""
     world.teach(f"task {name}!", *turns)
     world.move_in(f"{name}.yaml", f"instructions: task {name}!\npermission_mode: dontAsk\n{task}")
-    folder = world.wait_for(name, "blocked")
-    wait_until((folder / "question.md").is_file, lambda: world.story(name))
-    return folder
+    return world.wait_for_question(name)
 
 
 def allowed(call: Json) -> list[str]:

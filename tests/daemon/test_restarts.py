@@ -94,8 +94,8 @@ def test_an_agent_that_is_killed_again_and_again_is_resumed_three_times_and_then
     world.start("--max-parallel", "2")
     for name, text in (("x", "please go on\n"), ("y", "please give up\n")):
         world.move_in(f"{name}.txt", text)
-    folder = world.wait_for("x", "blocked")
-    world.wait_for("y", "blocked")
+    folder = world.wait_for_question("x")
+    world.wait_for_question("y")
     for text in ("go on", "give up"):
         assert [call["resume"] for call in world.calls(f"please {text}")] == [False, True, True, True]
     asked = (folder / "question.md").read_text()
@@ -240,7 +240,7 @@ def test_a_crash_in_the_middle_of_any_step_is_gone_on_with(world: World) -> None
     for name in ("noted", "judged"):
         world.move_in(f"{name}.txt", f"job {name}\n")
     for name in ("noted", "judged"):
-        wait_until((world.wait_for(name, "blocked") / "question.md").exists, "there is no question")
+        world.wait_for_question(name)
     (world.root / "PAUSE").touch()
     for name in ("moved", "begun"):
         world.move_in(f"{name}.txt", f"job {name}\n")

@@ -43,7 +43,7 @@ def asks(world: World, name: str, number: int) -> Path:
         return bool(content["number"] == number)
 
     wait_until(there, lambda: f"{name} never asked question {number}:\n{world.story(name)}")
-    return world.wait_for(name, "blocked")
+    return world.wait_for_question(name)
 
 
 def result(world: World, name: str, state: str = "done") -> Json:

@@ -31,7 +31,7 @@ def test_dropped_run_asked_answered_asked_again_answered_done(world: World, opti
     world.move_in("paint box.yaml", dropped)
 
     # It asks.
-    folder = world.wait_for("paint-box", "blocked")
+    folder = world.wait_for_question("paint-box")
     assert not (world.root / "paint box.yaml").exists()
     assert (folder / "task.yaml").read_text() == dropped
     asked = question(folder)
