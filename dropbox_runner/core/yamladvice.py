@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 Place: TypeAlias = "tuple[int, int]"
 """Line and column, both counted from 1."""
 
-_FIELD = re.compile(r"(?P<lead>\s*(?:- +)?(?P<key>[A-Za-z_][\w-]*) *: +)(?P<value>\S.*)")
+_FIELD = re.compile(r"(?P<lead>\s*(?:- +)?(?P<key>[A-Za-z_][\w-]{0,59}) *: +)(?P<value>\S.*)")
 _ITEM = re.compile(r"(?P<lead>\s*- +)(?P<value>\S.*)")
-_NO_SPACE = re.compile(r"(?P<key>\s*[A-Za-z_][\w-]*):(?!//)(?P<value>\S.*)")
+_NO_SPACE = re.compile(r"(?P<key>\s*[A-Za-z_][\w-]{0,59}):(?!//)(?P<value>\S.*)")
 _COMMENT = re.compile(r"[ \t]*#")
 _ODD_COLON = re.compile(r"\s*[A-Za-z_][\w-]*\s*(?:(?P<blank>:[^\S \t\n])|(?P<colon>[：﹕∶]))")
-_WIDEST_QUOTED = 60
 
 
 def problem_in(lines: Sequence[str], line: int, column: int, message: str, advice: str) -> Problem:
@@ -136,5 +135,5 @@ def _quoted(value: str) -> str:
         value = value[1:-1]
     if not value or ("'" in value and ('"' in value or "\\" in value)):
         return ""
-    value = shorten(value, _WIDEST_QUOTED)
+    value = shorten(value)
     return f"'{value}'" if '"' in value or "\\" in value else f'"{value}"'

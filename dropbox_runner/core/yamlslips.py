@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dropbox_runner.core.cleantext import shorten
 from dropbox_runner.core.errors import Problem
 from dropbox_runner.core.yamladvice import (
     Place,
@@ -134,6 +135,7 @@ def _at_escape(slip: Slip) -> Problem | None:
     line, column = slip.place
     _key, lead, value = taken_apart(slip.lines, line)
     inner = value[1:-1] if value[:1] == value[-1:] == '"' else ""
+    inner = shorten(inner)
     single = f", or use single quotes: `{lead}'{inner}'`" if inner and "'" not in inner and '"' not in inner else ""
     message = "between double quotes a backslash begins an escape such as `\\n`, and this is none"
     return problem_in(slip.lines, line, column, message, f"write the backslash twice (`\\\\`){single}")

@@ -518,6 +518,22 @@ def test_long_lines_are_shown_only_as_far_as_a_screen_goes() -> None:
     assert "xxx: y" not in far
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x" * 2000 + ": {x} is not filled in",
+        "x" * 2000 + ":y",
+        "x" * 2000 + ": a: b",
+        "x" * 2000 + ": [open",
+        'a: "\\q' + "x" * 2000 + '"',
+        "a: {x} " + "y" * 2000,
+        "a: '" + "y" * 2000,
+    ],
+)
+def test_advice_is_short_however_long_the_line_is(line: str) -> None:
+    assert len(refusal(line)) < 1500
+
+
 ALIASES = "a: &a [x,x]\n" + "".join(
     f"{b}: &{b} [*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
