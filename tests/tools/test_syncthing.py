@@ -79,7 +79,7 @@ def drop(world: World, phone: Path, name: str, state: str) -> Path:
     wait_until(lambda: world.where(name) == state, lambda: world.story(name), patience=PATIENCE)
     folder = phone / state / name
     for file in (world.root / state / name).iterdir():
-        if not file.match("run-*"):
+        if not file.match("run-*") and not file.match(".*"):
             synced(folder / file.name)
     return folder
 
