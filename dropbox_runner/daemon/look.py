@@ -34,7 +34,7 @@ from dropbox_runner.folder.locks import lock_on, locks_among
 from dropbox_runner.folder.scan import Found, Inbox, Scanner
 from dropbox_runner.folder.taskfolder import TaskFolder, is_bare
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 2000
 """So many finished files are handed on by one look. Each takes milliseconds to take, and meanwhile nobody looks."""
 _SETTLING: Final = 2000
 """So many files are watched growing quiet at a time; the next ones follow when these are taken."""

@@ -98,7 +98,7 @@ def test_of_thousands_of_finished_files_one_look_hands_on_some_and_names_the_oth
     desk.drop(MANY)
     desk.arrivals.note(Hint(desk.layout.root, f"t{number:05}.yaml", Arrival.MOVED_IN) for number in range(MANY))
     look = desk.looker.look(at(0.0))
-    assert len(look.drops) == 500
+    assert len(look.drops) == 2000
     assert all(drop.wait is None for drop in look.drops)
     assert {drop.file for drop in look.drops} | look.later == {f"t{number:05}.yaml" for number in range(MANY)}
 
@@ -116,9 +116,9 @@ def test_that_a_file_was_moved_in_is_still_known_when_its_turn_comes(desk: Desk)
 
 
 def test_files_that_can_not_be_taken_do_not_keep_out_the_others(desk: Desk) -> None:
-    desk.drop(1000, "instructions: x\ndone: true\n")
-    look = desk.looker.look(at(0.0), refused=500)
-    assert len(look.drops) == 1000
+    desk.drop(MANY, "instructions: x\ndone: true\n")
+    look = desk.looker.look(at(0.0), refused=400)
+    assert len(look.drops) == 2400
 
 
 def test_files_that_never_end_do_not_keep_out_the_others(desk: Desk) -> None:
@@ -138,7 +138,7 @@ def test_of_thousands_that_are_growing_quiet_some_are_watched_and_then_the_next(
     assert len(reads) < 2100
     assert all(drop.wait and drop.wait.until == 5.0 for drop in look.drops)
     look = desk.looker.look(at(6.0))
-    assert [drop.wait for drop in look.drops] == [None] * 500
+    assert [drop.wait for drop in look.drops] == [None] * 2000
 
 
 def test_while_files_grow_quiet_nobody_opens_them_again_and_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
