@@ -91,7 +91,7 @@ def _without_twins(look: Look, draft: Draft) -> Look:
             draft.act(PutAside(seen.name, seen.state, f"this is a copy of {place}, which is gone on with"))
             continue
         # A sync tool that moves a folder brings it to the one place first, and then removes it from the other.
-        draft.wait(seen.name, replace(wait, reason=f"it lies in {place} as well; {wait.reason}"))
+        draft.wait(seen.name, replace(wait, reason=f"it lies in {seen.state}/{seen.name} and in {place}; {wait.reason}"))
         if held.state is not State.RUNNING:
             left_out.add((held.state, held.name))
     return replace(look, tasks=tuple(seen for seen in look.tasks if (seen.state, seen.name) not in left_out))

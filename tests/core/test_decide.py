@@ -427,7 +427,7 @@ def test_of_two_folders_with_one_task_none_is_touched_while_a_sync_tool_may_be_m
         planned = decide(Look(tasks=tasks), NOW, Limits())
         assert planned.actions == ()
         [waiting] = planned.waiting
-        assert "as well" in waiting.wait.reason
+        assert "pending/x and in" in waiting.wait.reason or "blocked/x and in" in waiting.wait.reason
         assert SOON.reason in waiting.wait.reason
 
 
