@@ -51,6 +51,7 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
     draft = Draft(dropped=frozenset(drop.task for drop in look.drops))
     look = _without_twins(look, draft)
     edits = {} if limits.stopping else {same_file(readable(drop.file)): drop for drop in look.drops}
+    draft.left_behind = {seen.name: seen.settling for seen in look.tasks if seen.left_work and seen.settling}
     for seen in look.tasks:
         edit = edits.get(same_file(seen.record.dropped.file)) if edits and seen.record is not None else None
         edit = None if edit is None or edit.file in draft.edits else edit
@@ -82,18 +83,22 @@ def _without_twins(look: Look, draft: Draft) -> Look:
     known = [(seen, seen.record) for seen in look.tasks if seen.record is not None]
     if len({record.id for _, record in known}) == len(known):
         return look
-    best = {record.id: seen for seen, record in sorted(known, key=lambda one: _how_much(*one))}
-    twins = [(seen, best[record.id]) for seen, record in known if best[record.id] is not seen]
-    left_out = {(seen.state, seen.name) for seen, _ in twins}
-    for seen, held in twins:
-        place = f"{held.state}/{held.name}"
-        if (wait := seen.settling or held.settling) is None:
+    best = {record.id: (seen, record) for seen, record in sorted(known, key=lambda one: _how_much(*one))}
+    twins = [(seen, *best[record.id]) for seen, record in known if best[record.id][0] is not seen]
+    left_out = {(seen.state, seen.name) for seen, _, _ in twins}
+    for seen, held, record in twins:
+        place, runs = f"{held.state}/{held.name}", held.state is State.RUNNING
+        # Where it runs, its folder changes all the time; and when it has ended, it goes where nobody looks for a copy.
+        wait = seen.settling or (None if runs else held.settling)
+        if wait is None or (runs and record.open_run is None):
             draft.act(PutAside(seen.name, seen.state, f"this is a copy of {place}, which is gone on with"))
             continue
         # A sync tool that moves a folder brings it to the one place first, and then removes it from the other.
-        draft.wait(seen.name, replace(wait, reason=f"it lies in {seen.state}/{seen.name} and in {place}; {wait.reason}"))
-        if held.state is not State.RUNNING:
+        wait = replace(wait, reason=f"it lies in {seen.state}/{seen.name} and in {place}; {wait.reason}")
+        draft.wait(seen.name, wait)
+        if not runs:
             left_out.add((held.state, held.name))
+            draft.held[same_file(record.dropped.file)] = wait
     return replace(look, tasks=tuple(seen for seen in look.tasks if (seen.state, seen.name) not in left_out))
 
 
@@ -266,8 +271,8 @@ def _pending(seen: Seen, record: Record, draft: Draft) -> None:
         return  # see _drops: its file may still be in the inbox
     if seen.cancel:
         draft.act(Cancel(seen.name, seen.state, _CANCELLED))
-    elif record.next is None and seen.settling is not None:
-        draft.wait(seen.name, seen.settling)
+    elif record.next is None and (wait := seen.settling or draft.left_behind.get(seen.name)) is not None:
+        draft.wait(seen.name, wait)
     elif record.next is None:
         draft.act(Admit(seen.name))
     else:

@@ -53,6 +53,8 @@ def conclude(
         throttled_since=(record.throttled_since or now) if verdict is Verdict.OVERLOADED else None,
         asking=None,
     )
+    # As it stands without what is taken back: that alone would start a claude that cannot be started again and again.
+    edited, late = record.edited, record.late
     again = None
     if verdict in (Verdict.INTERRUPTED, Verdict.STOPPED) or judgement.never_began:
         record, again = record.with_what_was_not_told(ended), ended.untold
@@ -71,10 +73,10 @@ def conclude(
             return _overloaded(record, run, patience, now)
         case Verdict.OUT_OF_MONEY:
             return record.but(asking=Asking(topic=Topic.MONEY))
-        case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if record.edited:
+        case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if edited:
             # It was edited while it was being worked on: it has not ended before the session knows that.
             return record.but(next=again or Next(why=Why.EDITED))
-        case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if record.late:
+        case Verdict.SUCCEEDED | Verdict.FAILED | Verdict.DENIED if late:
             return record.but(next=again or Next(why=Why.LATE))
         case Verdict.DENIED if patience.on_denial == "ask":
             return record.but(asking=Asking(topic=Topic.DENIED, rules=rules))

@@ -19,13 +19,14 @@ def drops(look: Look, draft: Draft) -> None:
         _dropped(seen.record): seen for seen in look.tasks if seen.record is not None and not _is_beginning(seen)
     }
     # The daemon died before it had written the record, and meanwhile somebody has called the task off in its folder.
-    called_off = [seen.name for seen in look.tasks if seen.stray and seen.cancel and seen.state is State.PENDING]
+    strays = [seen for seen in look.tasks if seen.stray and seen.elsewhere is None and seen.state is State.PENDING]
+    called_off = [seen.name for seen in strays if seen.cancel]
     taken: set[str] = set()
     for drop in look.drops:
         file = same_file(readable(drop.file))
         started = beginnings.pop(file, None)
-        if drop.wait is not None:
-            draft.wait(drop.file, drop.wait)
+        if (wait := drop.wait or draft.held.get(file)) is not None:
+            draft.wait(drop.file, wait)
         elif (held := unfinished.get(file)) is not None:
             if not draft.busy(held.name) and drop.file not in draft.edits:
                 draft.act(TakeEdit(drop.file, held.name, held.state))

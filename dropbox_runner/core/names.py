@@ -62,7 +62,7 @@ _CONFLICT = re.compile(
     | \(.*(in\ Konflikt\ stehende\ Kopie|Konfliktkopie|en\ conflit|copia\ (en\ conflicto|conflictiva|in\ conflitto)).*\)
     | \((Case|Selective\ Sync|Unicode\ Encoding|Whitespace)\ Conflict.*\)  # Dropbox
     | \(case\ clash\ from\ .*\)     # Nextcloud
-    | _conflict-\d                  # ownCloud
+    | _conflict[-_](.+-)?\d{8}-\d{6}  # ownCloud
     | \(SFConflict\ .*\)            # Seafile
     | \.Conflict(\.|$)              # Resilio
     | \.conflict\d+(\.|$) | \.\.path[12]$  # rclone bisync
@@ -76,7 +76,7 @@ _CONFLICT = re.compile(
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """What Windows keeps for devices: a synced folder of this name never arrives there."""
 _DRAFT = re.compile(r"\.draft(\.|$)", re.IGNORECASE)
-_OURS = re.compile(r"^(readme|status|pause|license|changelog)([.\s_-]|$)", re.IGNORECASE)
+_OURS = re.compile(r"^(readme|status|pause|license|changelog|seafile-ignore)([.\s_-]|$)", re.IGNORECASE)
 
 
 class Kind(Enum):
@@ -130,7 +130,7 @@ def why_no_task(name: str) -> str | None:
 
 def is_pause(name: str) -> bool:
     """Say whether a file of this name keeps new runs from being started: PAUSE, with any ending."""
-    return name.partition(".")[0] == "PAUSE"
+    return name.partition(".")[0] == "PAUSE" and kind_of(name) is Kind.LEFT_ALONE
 
 
 def folder_name(file: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from dropbox_runner.core.actions import Action, Take, TakeEdit, Tidy
 from dropbox_runner.core.settle import Wait
+
+_NUMBERED = re.compile(r"(.+)-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Draft:
     """The names that what lies in the inbox would get as tasks."""
     names: set[str] = field(default_factory=set)
     """The tasks that something happens to already."""
+    held: dict[str, Wait] = field(default_factory=dict)
+    """The files of tasks that are not touched for now: an edit of one is not to begin another."""
+    left_behind: dict[str, Wait] = field(default_factory=dict)
+    """The tasks whose work has not followed them yet."""
     edits: set[str] = field(default_factory=set)
     """The files that one of several tasks of the same name in the inbox gets as its newer text."""
 
@@ -63,6 +70,7 @@ class Draft:
         self.wake_at += [moment for moment in (wait.until, wait.again) if moment is not None]
 
 
-def wanted_as(name: str) -> tuple[str, str]:
+def wanted_as(name: str) -> tuple[str, ...]:
     """Return the names of which a task may be one: where a name is not free, it gets a number behind it."""
-    return name, name.rpartition("-")[0]
+    numbered = _NUMBERED.fullmatch(name)
+    return (name,) if numbered is None else (name, numbered[1])

@@ -252,6 +252,8 @@ class Record(_Kept):
     """None: it has not ended."""
     edited: bool = False
     """The task's file was replaced by a newer one of which the session has not been told yet."""
+    changed: bool = False
+    """The task's file was changed in pending/, and has not been read since: whoever is at it may not have finished."""
     attached: tuple[str, ...] = ()
     """What newer texts of it have brought along, by its name in work/; the next prompt names it."""
     not_acted_on: tuple[str, ...] = ()

@@ -56,6 +56,8 @@ class Seen:
     """Where the task of a stray folder is by now, if anywhere."""
     remains: bool = False
     """Whether that task has left something behind in it."""
+    left_work: bool = False
+    """Whether it has left its working directory behind, without which it is not to go on."""
     bare: bool = False
     """Whether there is nothing in it but our record."""
     halves: tuple[str, ...] = ()

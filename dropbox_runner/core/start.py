@@ -43,6 +43,8 @@ def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
 
 
 def _too_early(record: Record) -> str:
+    if record.changed:
+        return "its text was just changed; waiting until it stays as it is"
     last = record.last
     if last is None or record.next is None or record.next.why not in (Why.OVERLOADED, Why.RETRY):
         return "it is not to be started before its time"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from dropbox_runner.core.settle import (
     LEFT_OVER,
@@ -23,6 +24,8 @@ from dropbox_runner.daemon.watcher import Hint
 from dropbox_runner.folder import durable, probe
 from dropbox_runner.folder.locks import lock_on
 from dropbox_runner.folder.tree import survey, who_writes
+
+_ARRIVING: Final = "waiting until nothing more of it has come for a while"
 
 _Place = tuple[Path, str]
 """A folder and a name in it. Not one path: to make fifty thousand of those at every look takes long."""
@@ -109,7 +112,8 @@ class Arrivals:
         try:
             sighting = self._sight((folder, name), survey(folder / name).fingerprint, now)
         except OSError:
-            return None  # moved on
+            # A file in it was just renamed, or all of it has moved on.
+            return Wait(_ARRIVING, now + settle) if (folder / name).is_dir() else None
         if before is not None and before.sighting.arrival is Arrival.MOVED_IN:
             # It came as a whole; what has changed in it since we have written ourselves.
             sighting = before.sighting
@@ -117,7 +121,7 @@ class Arrivals:
         until = sighting.since + settle
         if sighting.arrival is Arrival.MOVED_IN or now >= until:
             return None
-        return Wait("waiting until nothing more of it has come for a while", until)
+        return Wait(_ARRIVING, until)
 
     def wait_for_more(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
         """Say whether more may come of something that is not whole: sync tools bring a folder file by file."""

@@ -61,7 +61,8 @@ class Desk:
         """
         self._explain(folder, record, "")
         moved = self.move(folder.name, State.PENDING, State.FAILED, why, level=level)
-        moved.write_record(record)
+        # The move may have brought in answers that lay there, and named them in the record.
+        moved.write_record(record.but(late=moved.record().late))
         return moved
 
     def _explain(self, folder: TaskFolder, record: Record, text: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from dropbox_runner.core.actions import Admit, Forget, PutAside, Take, TakeEdit, TakeRewrite, Tidy, Unpack
+from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.names import folder_name
 from dropbox_runner.core.record import Dropped, Next, Record, Why
@@ -102,16 +103,25 @@ def take_rewrite(desk: Desk, action: TakeRewrite) -> None:
     log.info("%s: %s (its file was edited there)", folder.name, action.state)
 
 
-def read_anew(folder: TaskFolder, record: Record, task: Task) -> Record:
-    """Bring a record up to date with a text that was changed in pending/, just before it is started."""
+def note_change(folder: TaskFolder, record: Record, now: Now, settle: float) -> Record | None:
+    """Note that a task's file was changed in pending/, which is seen when the task is about to start; else None.
+
+    Nobody has watched it: it may be half written, or empty for a moment. It is read when it has stayed the same for
+    the settle time.
+    """
     sha256 = folder.text_sha256()
-    if not record.dropped.sha256 or sha256 == record.dropped.sha256:
-        return record
+    if not record.dropped.sha256 or sha256 in ("", record.dropped.sha256):
+        return None
+    quiet_at = now.wall.timestamp() + settle
     return record.but(
-        dropped=record.dropped.but(sha256=sha256),
-        edited=bool(record.runs),
-        priority=_RANK[task.priority],
-        not_before=_moment(task.not_before),
+        dropped=record.dropped.but(sha256=sha256), changed=True, not_before=max(quiet_at, record.not_before or 0.0)
+    )
+
+
+def read_anew(record: Record, task: Task) -> Record:
+    """Bring a record up to date with a text that was changed in pending/."""
+    return record.but(
+        changed=False, edited=bool(record.runs), priority=_RANK[task.priority], not_before=_moment(task.not_before)
     )
 
 

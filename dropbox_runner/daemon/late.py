@@ -33,11 +33,14 @@ def carry_over(desk: Desk, action: CarryOver) -> None:
     if state is None:
         return
     folder = desk.store.task(state, action.name)
+    orders = tuple(path.name for path in stray.path.iterdir() if path.name.lower() in CANCEL_NAMES)
     if state in LIVE:
-        for path in [path for path in stray.path.iterdir() if path.name.lower() in CANCEL_NAMES]:
-            durable.move(path, folder.path / path.name)
+        for name in orders:
+            durable.move(stray.path / name, folder.path / name)
         _keep(desk, folder, stray, stray.answers)
     else:
+        if folder.set_aside(orders, "late-cancel", stray.path):
+            log.warning("%s: it was called off when it had ended", action.name)
         late = folder.set_aside(stray.answers, "late-answer", stray.path)
         if late:
             log.warning(

@@ -29,7 +29,7 @@ from dropbox_runner.daemon.lingering import Lingering
 from dropbox_runner.daemon.rewriting import Rewriting, trouble
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.ground import MB_TO_TAKE, Ground, lack_of_room
-from dropbox_runner.folder.layout import QUESTION, Layout
+from dropbox_runner.folder.layout import QUESTION, WORK, Layout
 from dropbox_runner.folder.locks import lock_on, locks_among
 from dropbox_runner.folder.scan import Found, Inbox, Scanner
 from dropbox_runner.folder.taskfolder import TaskFolder, is_bare
@@ -151,14 +151,13 @@ class Looker:
     def _more_to_come(self, folder: Path, name: str, now: Now) -> Wait | None:
         return self._arrivals.wait_for_more(folder, name, self._settings.settle, now.steady)
 
-    def _settling(self, found: Found, twins: AbstractSet[str], now: Now) -> Wait | None:
-        folder = self._layout.state(found.state)
-        if not found.whole:
-            return self._more_to_come(folder, found.name, now)
-        if _is_arriving(found, twins):
-            settle = self._settings.settle * (_TO_BE_REMOVED if _is_twin(found, twins) else 1)
-            return self._arrivals.wait_for_tree(folder, found.name, settle, now.steady)
-        return None
+    def _settling(self, found: Found, elsewhere: State | None, twins: AbstractSet[str], now: Now) -> Wait | None:
+        if not _is_arriving(found, twins):
+            return None
+        # What may be left behind may also be what came first.
+        longer = _is_twin(found, twins) or (elsewhere is not None and found.remains_more_than_logs)
+        settle = self._settings.settle * (_TO_BE_REMOVED if longer else 1)
+        return self._arrivals.wait_for_tree(self._layout.state(found.state), found.name, settle, now.steady)
 
     def _full(self, now: Now) -> Wait | None:
         """Say why nothing can be taken: half of a record is worse than a file that waits where it is."""
@@ -175,7 +174,7 @@ class Looker:
             trouble=found.trouble,
             unreadable=found.unreadable,
             has_task=found.task_file is not None,
-            settling=self._settling(found, twins, now),
+            settling=self._settling(found, elsewhere, twins, now),
             rewritten=(rewritten := self._rewritten(found)),
             text_wait=self._text_wait(found, now)
             if rewritten or (found.state is State.PENDING and found.maybe_open)
@@ -185,6 +184,7 @@ class Looker:
             stray=found.headless and (elsewhere is not None or not found.remains),
             elsewhere=elsewhere,
             remains=bool(found.remains),
+            left_work=WORK in found.remains and elsewhere is State.PENDING,
             bare=is_bare(found.files),
             halves=tuple(durable.halves(sorted(found.files))),
             cancel=found.cancel,

@@ -34,7 +34,7 @@ from dropbox_runner.core.task import Task
 from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
 from dropbox_runner.daemon.ending import ask_for_money
 from dropbox_runner.daemon.handover import under_parent
-from dropbox_runner.daemon.intake import put_aside, read_anew
+from dropbox_runner.daemon.intake import note_change, put_aside, read_anew
 from dropbox_runner.daemon.prompting import prompt_for, question_text, take_back_unheard
 from dropbox_runner.daemon.wrapped import bring_in_question, drop_question, wrapped
 from dropbox_runner.folder import durable
@@ -49,6 +49,9 @@ def start(desk: Desk, action: Start) -> None:
     """Move pending → running and start claude."""
     folder = desk.store.task(State.PENDING, action.name)
     record = folder.record()
+    if (changed := note_change(folder, record, desk.now, desk.settings.settle)) is not None:
+        folder.write_record(changed)
+        return
     try:
         file = read_task(folder, record, desk.settings)
         record = under_parent(desk, record, file)
@@ -56,8 +59,8 @@ def start(desk: Desk, action: Start) -> None:
         desk.reject(folder, record, Verdict.REJECTED, str(error))
         return
     task = file.task
-    if (anew := read_anew(folder, record, task)) != record:
-        record = anew.with_event(desk.now.stamp(), "edited where it lay")
+    if record.changed:
+        record = read_anew(record, task).with_event(desk.now.stamp(), "edited where it lay")
         folder.write_record(record)
         if record.not_before is not None and record.not_before > desk.now.wall.timestamp():
             return  # that is what the edit was about
@@ -66,13 +69,13 @@ def start(desk: Desk, action: Start) -> None:
         # Move first: in pending/ it would look as if a person had moved it there with the question open. In blocked/
         # without a question, but with a next run, it comes back here.
         folder = desk.store.move(action.name, State.PENDING, State.BLOCKED)
-        ask_for_money(desk, folder, record)
+        ask_for_money(desk, folder, _with_what_came(folder, record))
         log.info("%s: pending → blocked (asks: %s)", folder.name, question_text(folder))
         return
     # Move first: a crash in between leaves a task in running/ without an open run, which the next look puts back.
     folder = desk.store.move(action.name, State.PENDING, State.RUNNING)
     try:
-        record = _launch(desk, folder, record, task)
+        record = _launch(desk, folder, _with_what_came(folder, record), task)
     except (OSError, RunnerError):
         if folder.record().open_run is None:
             desk.store.move(folder.name, State.RUNNING, State.PENDING)
@@ -81,6 +84,11 @@ def start(desk: Desk, action: Start) -> None:
     assert run is not None
     why = _WHY["interrupted" if run.why is Why.START and run.resumed else run.why]
     log.info("%s: pending → running (run %d%s)", folder.name, run.number, f", {why}" if run.number > 1 else "")
+
+
+def _with_what_came(folder: TaskFolder, record: Record) -> Record:
+    """Add the late answers that lay where the task was moved to, and that the move has brought into its folder."""
+    return record.but(late=folder.record().late)
 
 
 _WHY = {
@@ -288,7 +296,7 @@ def file(desk: Desk, action: File) -> None:
     """Move a task out of running/ as its record says."""
     folder = desk.store.task(action.state, action.name)
     level = logging.WARNING if action.target is State.FAILED else logging.INFO
-    if desk.store.holds(action.target, action.name, folder.record().id):
+    if desk.store.holds(action.target, action.name, folder.record()):
         reason = f"this is a copy of {action.target}/{action.name}, which has ended"
         put_aside(desk, PutAside(action.name, action.state, reason))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -24,7 +25,8 @@ _COARSEST_MTIME: Final = 3.0
 """Seconds. A folder changed twice within one tick of its filesystem's clock (2 s on FAT) shows one mtime: what was
 read so soon after a change is read again."""
 
-
+_LOG: Final = re.compile(r"run-\d+\.(jsonl|stderr)")
+"""What docs/sync.md advises to keep off the phone, which therefore cannot move it."""
 _CONFLICT: Final = (
     "the copy that a sync tool made of a file that was changed on two sides; it is not run and not read: "
     "take from it what is missing in the other, then delete it"
@@ -93,6 +95,11 @@ class Found:
     def remains(self) -> tuple[str, ...]:
         """What a task has left behind when it moved on, because whoever moved it does not know of that."""
         return left_behind(self.files) if self.headless else ()
+
+    @cached_property
+    def remains_more_than_logs(self) -> bool:
+        """Whether what lies in a headless folder may also be the beginning of a task that is on its way."""
+        return any(not _LOG.fullmatch(name) for name in self.remains)
 
     @cached_property
     def cancel(self) -> bool:

@@ -129,10 +129,14 @@ class Store:
             durable.remove(path)
         durable.remove_directory(folder.path)
 
-    def holds(self, state: State, name: str, task_id: str) -> bool:
-        """Say whether this very task lies in a state as well: half of a move that a power cut has undone."""
+    def holds(self, state: State, name: str, record: Record) -> bool:
+        """Say whether this very task lies in a state as well: half of a move that a power cut has undone.
+
+        One that knows of other runs is what was left where a task lay that was handed back since.
+        """
         with suppress(OSError, RunnerError):
-            return self.task(state, name).record().id == task_id
+            there = self.task(state, name).record()
+            return (there.id, there.runs) == (record.id, record.runs)
         return False
 
     def tidy(self) -> None:

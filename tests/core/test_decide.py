@@ -431,6 +431,40 @@ def test_of_two_folders_with_one_task_none_is_touched_while_a_sync_tool_may_be_m
         assert SOON.reason in waiting.wait.reason
 
 
+def test_an_edit_of_a_task_that_lies_in_two_places_waits_with_it() -> None:
+    old = seen(BLOCKED, rec(runs=(ENDED,)))
+    new = seen(PENDING, rec(runs=(ENDED,)), settling=SOON)
+    planned = decide(Look(tasks=(old, new), drops=(EDIT,)), NOW, Limits())
+    assert planned.actions == ()
+    assert {one.name for one in planned.waiting} == {"x", EDIT.file}
+
+
+def test_a_copy_of_a_run_that_has_just_been_judged_is_put_aside_before_that_is_filed() -> None:
+    judged = seen(RUNNING, rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE), settling=SOON)
+    copy = seen(PENDING, rec(runs=(OPEN,)), settling=SOON)
+    first, second = decide(Look(tasks=(copy, judged)), NOW, Limits()).actions
+    assert isinstance(first, PutAside)
+    assert second == File("x", RUNNING, State.DONE)
+
+
+def test_a_task_is_not_gone_on_with_before_its_work_has_followed_it() -> None:
+    handed_back = seen(PENDING, rec(runs=(ENDED,)))
+    rest = seen(BLOCKED, None, stray=True, remains=True, left_work=True, elsewhere=PENDING, settling=SOON)
+    planned = decide(Look(tasks=(handed_back, rest)), NOW, Limits())
+    assert planned.actions == ()
+    later = decide(Look(tasks=(handed_back, replace(rest, settling=None))), NOW, Limits())
+    assert later.actions == (CarryOver("x", BLOCKED), Admit("x"))
+
+
+@pytest.mark.parametrize(("folder", "elsewhere"), [("x-prod", None), ("x", RUNNING)])
+def test_a_cancel_that_is_for_another_task_does_not_call_off_what_is_dropped(
+    folder: str, elsewhere: State | None
+) -> None:
+    stray = replace(seen(PENDING, None, stray=True, cancel=True, elsewhere=elsewhere), name=folder)
+    actions = plan_for(stray, drops=(Drop("x.yaml", None, "x"),)).actions
+    assert Take("x.yaml", "x", begun=False) in actions
+
+
 def test_a_task_that_runs_is_gone_on_with_while_a_copy_of_it_is_arriving() -> None:
     runs = seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True, cancel=True)
     arriving = seen(PENDING, rec(runs=(OPEN,)), settling=SOON)

@@ -76,7 +76,7 @@ CONFLICT = {
         "fix (conflicted copy bob 2026-01-01 120000).yaml",
         "fix (case clash from 2026-01-01 120000).yaml",
     ],
-    "ownCloud": ["fix_conflict-20260101-120000.yaml"],
+    "ownCloud": ["fix_conflict-20260101-120000.yaml", "fix_conflict-bob-20260101-120000.yaml"],
     "Dropbox": [
         *("fix (Bob's conflicted copy 2026-01-01).yaml", "fix (Case Conflict).yaml", "fix (Case Conflict 1).yaml"),
         *("fix (Selective Sync Conflict).yaml", "fix (Unicode Encoding Conflict).yaml"),
@@ -95,6 +95,7 @@ CONFLICT = {
 LEFT_ALONE = {
     "drafts": ["fix.draft.yaml", "fix.DRAFT.md", "fix.draft"],
     "ours and readmes": ["README.md", "readme.txt", "README", "STATUS.md", "status.html", "PAUSE", "PAUSE.txt"],
+    "Seafile's own": ["seafile-ignore.txt"],
     "our own folders": ["pending", "running", "blocked", "done", "failed"],
 }
 OTHER = ["photo.jpg", "notes", "data.json", "archive.tar.gz", "yaml", "report.pdf", "fix.yaml.zip", "fix.gdoc"]
@@ -172,7 +173,15 @@ def test_a_task_is_a_task(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "pauses"),
-    [("PAUSE", True), ("PAUSE.txt", True), ("PAUSE.md", True), ("pause", False), ("PAUSED", False), ("x.PAUSE", False)],
+    [
+        ("PAUSE", True),
+        ("PAUSE.txt", True),
+        ("PAUSE.md", True),
+        ("pause", False),
+        ("PAUSED", False),
+        ("x.PAUSE", False),
+        ("PAUSE.tmp", False),
+    ],
 )
 def test_the_file_that_pauses(name: str, *, pauses: bool) -> None:
     assert is_pause(name) is pauses

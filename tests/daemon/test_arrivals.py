@@ -77,6 +77,21 @@ def test_an_answer_that_is_still_being_changed_keeps_an_unknown_lock_alive(answe
     assert wait(arrivals, answer, 1800.0) is None
 
 
+def test_a_folder_in_which_a_file_is_being_renamed_is_not_whole_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "task").mkdir()
+
+    def vanished(_: Path) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("dropbox_runner.daemon.arrivals.survey", vanished)
+    waits = Arrivals().wait_for_tree(tmp_path, "task", 5.0, 100.0)
+    assert waits is not None
+    assert waits.until == 105.0
+    assert Arrivals().wait_for_tree(tmp_path, "gone", 5.0, 100.0) is None
+
+
 def test_a_lock_that_a_sync_tool_replaces_counts_while_it_is_missing(answer: Path) -> None:
     """Syncthing removes a file before it puts a newer one in its place."""
     lock = answer.parent / ".#answer.md"

@@ -149,6 +149,25 @@ def test_a_waiting_task_that_is_edited_where_it_lies_starts_with_the_new_text(wo
     assert world.calls("job later") == []
 
 
+def test_a_waiting_task_that_is_just_being_saved_when_it_would_start_is_neither_rejected_nor_started_half(
+    world: World,
+) -> None:
+    world.settings(poll="0.2s")
+    (world.root / "PAUSE").touch()
+    world.start(settle="2")
+    world.move_in("half.yaml", "instructions: job half\n")
+    text = world.wait_until_queued("half") / "task.yaml"
+    text.write_text("")
+    (world.root / "PAUSE").unlink()
+    wait_until(lambda: "its text was just changed" in (world.root / "STATUS.md").read_text(), "nobody has seen it")
+    text.write_text("instructions: job half of it")
+    wait_until(lambda: world.record("half").get("changed"), "nobody has seen it")
+    text.write_text("instructions: job half of it, and the other half\n")
+    world.wait_for("half", "done")
+    [call] = world.calls("job half")
+    assert "and the other half" in call["prompt"]
+
+
 def test_a_waiting_task_that_somebody_has_open_is_not_started(world: World) -> None:
     world.settings(poll="0.2s")
     (world.root / "PAUSE").touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,6 +181,72 @@ def test_what_was_written_late_is_told_again_when_it_never_reached_claude_and_th
     world.settle()
     assert "Postgres" in agent(world).prompt
     assert "piece 2" in agent(world).prompt
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_what_cannot_be_told_because_claude_does_not_start_is_not_tried_for_ever(
+    world: SmallWorld, *, late: bool
+) -> None:
+    drop(world)
+    one = at_work(world)
+    if late:
+        world.move_in(world.root / "running/a/answer.md", b"Postgres\n")
+        world.settle()
+    else:
+        drop(world, SECOND)
+    world.machine.succeed(one)
+    world.machine.end(one, 0)
+    world.settle()
+    world.machine.end(agent(world), 1)
+    world.settle()
+    assert where(world) == ["failed/a"]
+
+
+def test_an_answer_that_lies_where_a_task_is_started_is_told_at_once(world: SmallWorld) -> None:
+    drop(world)
+    one = at_work(world)
+    world.machine.fail(one, {"error": "overloaded", "api_error_status": 529}, api_error_status=529)
+    world.machine.end(one, 1)
+    world.settle()
+    world.pass_time(25)
+    (world.root / "running/a").mkdir()
+    world.write(world.root / "running/a/answer.md", b"Postgres\n")
+    while not world.machine.alive:
+        world.tick()
+        world.pass_time(1)
+    assert "Postgres" in agent(world).prompt
+
+
+def test_a_task_that_is_called_off_when_it_has_ended_leaves_the_daemon_at_rest(world: SmallWorld) -> None:
+    drop(world)
+    one = at_work(world)
+    world.machine.succeed(one)
+    world.machine.end(one, 0)
+    world.settle()
+    (world.root / "pending/a").mkdir()
+    (world.root / "pending/a/cancel").touch()
+    world.settle()
+    world.pass_time(200)
+    world.settle()
+    assert where(world) == ["done/a"]
+    assert (world.root / "done/a/late-cancel-1").exists()
+
+
+def test_a_task_that_was_handed_back_and_succeeds_is_done_though_it_lies_there_already(world: SmallWorld) -> None:
+    drop(world)
+    one = at_work(world)
+    world.machine.succeed(one)
+    world.machine.end(one, 0)
+    world.settle()
+    shutil.copytree(world.root / "done/a", world.root / "pending/a")
+    world.tick()
+    world.pass_time(10)
+    world.settle()
+    one = at_work(world)
+    world.machine.succeed(one)
+    world.machine.end(one, 0)
+    world.settle()
+    assert where(world) == ["done/a", "done/a-2"]
 
 
 def test_an_edit_that_claude_had_no_time_to_read_is_told_again(world: SmallWorld) -> None:
