@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dropbox_runner.core.names import Kind, kind_of
 from dropbox_runner.core.record import Record
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
@@ -27,6 +29,11 @@ class LeftAlone:
     name: str
     """Its path below the inbox."""
     reason: str
+
+
+def conflicts_first(left: Iterable[LeftAlone]) -> tuple[LeftAlone, ...]:
+    """Put the copies of conflicts in front: a page shows only so many, and in these somebody's words may be lost."""
+    return tuple(sorted(left, key=lambda one: kind_of(one.name.rpartition("/")[2]) is not Kind.CONFLICT))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dropbox_runner.core.clock import Now
 from dropbox_runner.core.names import folder_name, in_folder
 from dropbox_runner.core.question import parse_questions
 from dropbox_runner.core.record import Record, Run
-from dropbox_runner.core.seen import Drop, Look, Seen
+from dropbox_runner.core.seen import Drop, Look, Seen, conflicts_first
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State
@@ -99,7 +99,7 @@ class Looker:
             watched=self._agents.watched() | self._strays(),
             probing=held.probing,
             starts_left=held.starts_left,
-            left_alone=left,
+            left_alone=conflicts_first(left),
         )
 
     def _strays(self) -> frozenset[str]:

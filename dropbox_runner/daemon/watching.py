@@ -12,10 +12,12 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from dropbox_runner.core.seen import Look
+from dropbox_runner.core.settle import Arrival
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.daemon.doorbell import Doorbell
 from dropbox_runner.daemon.watcher import Hint, Watcher
@@ -30,6 +32,9 @@ _RETRY: Final = 300.0
 """Seconds until it is tried again to get what the kernel has refused, and between two new watchers at least."""
 _HEARING: Final = 1.0
 """Seconds within which the event of our own file must have come; it takes less than one thousandth of that."""
+_STAGES: Final = (".dropbox.cache", ".tmp.drivedownload")
+"""Where Dropbox and Google Drive write what they download, to move it to its place when it is there: below such a
+folder a file that was moved in may be half a sentence that an app on a phone has just saved."""
 _FEW: Final = 100
 """So many pending tasks are watched one by one."""
 
@@ -61,10 +66,13 @@ class Watching:
         """Since when the event of our own file has been waited for."""
         self._retry_at = 0.0
         self._trouble = ""
+        places = (layout.root, *layout.root.parents)
+        self._staged = any((place / name).is_dir() for place in places for name in _STAGES)
 
     def hints(self) -> list[Hint]:
         """Return what has been noticed since the last call, oldest first."""
-        return self._watcher.hints() if self._watcher is not None else []
+        hints = self._watcher.hints() if self._watcher is not None else []
+        return [replace(hint, arrival=Arrival.WRITTEN) for hint in hints] if self._staged else hints
 
     def longest_pause(self, poll: float) -> float:
         """Return how long the loop may sleep when nothing rings; `poll` is for where every change does."""

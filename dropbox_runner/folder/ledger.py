@@ -60,9 +60,10 @@ class Ledger:
 
     def is_copy(self, dropped: Dropped, task_id: str) -> bool:
         """Say whether this very file (name, content and time) was taken before, as another task."""
-        query = "SELECT 1 FROM taken WHERE file = ? AND sha256 = ? AND mtime_ns = ? AND task_id != ?"
-        row = (dropped.file, dropped.sha256, dropped.mtime_ns, task_id)
-        return self._ask(lambda base: base.execute(query, row).fetchone()) is not None
+        query = "SELECT mtime_ns FROM taken WHERE file = ? AND sha256 = ? AND task_id != ?"
+        row = (dropped.file, dropped.sha256, task_id)
+        taken = self._ask(lambda base: base.execute(query, row).fetchall())
+        return any(_same_time(mtime_ns, dropped.mtime_ns) for (mtime_ns,) in taken)
 
     def knows(self, dropped: Dropped) -> bool:
         """Say whether this very file has been taken before, as whatever task."""
@@ -124,3 +125,9 @@ class Ledger:
             for table in _SCHEMA:
                 base.execute(table)
             return question(base)
+
+
+def _same_time(one: int, other: int) -> bool:
+    """Say whether two times are the same as far as the coarser one is known: many tools keep whole seconds only."""
+    units = (unit for unit in (1, 1_000, 1_000_000, 1_000_000_000) if one % unit == 0 or other % unit == 0)
+    return any(one // unit == other // unit for unit in units)

@@ -15,6 +15,7 @@ from dropbox_runner.core.question import parse_questions
 from dropbox_runner.core.record import Record
 from dropbox_runner.core.reports import summary
 from dropbox_runner.core.secrets import masked
+from dropbox_runner.core.seen import conflicts_first
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import QUESTION, Layout
@@ -79,8 +80,8 @@ def gather(layout: Layout, daemon_pid: int | None, said: Said, spent: Spent) -> 
     }
     inbox = scanner.inbox()
     dropped = tuple(Row(name=file, state="inbox", text=waits.get(file, "")) for file in inbox.drops)
-    left = [Row(name=one.name, state="left alone", text=one.reason) for one in inbox.left_alone]
-    left += [Row(name=one.name, state="left alone", text=one.reason) for found in tasks for one in found.left_alone]
+    alone = [*inbox.left_alone, *(one for found in tasks for one in found.left_alone)]
+    left = [Row(name=one.name, state="left alone", text=one.reason) for one in conflicts_first(alone)]
     strays = [f"{one.state}/{one.name}" for one in tasks if one.headless]
     left += [Row(name=name, state="left alone", text=waits[name]) for name in strays if name in waits]
     done, failed = (_names(layout, state) for state in (State.DONE, State.FAILED))

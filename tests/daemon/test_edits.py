@@ -127,6 +127,14 @@ def test_a_file_saved_again_and_again_while_it_is_taken_becomes_one_task_with_it
     assert shared.where("storm-2") is None
 
 
+def test_the_same_text_dropped_again_on_purpose_is_a_task_of_its_own(shared: World) -> None:
+    shared.move_in("again.yaml", "instructions: job again\n")
+    shared.wait_for("again", "done")
+    shared.move_in("again.yaml", "instructions: job again\n")
+    shared.wait_for("again-2", "done")
+    assert [call["resume"] for call in shared.calls("job again")] == [False, False]
+
+
 # ---------------------------------------------------------------------------------------------- where it lies
 
 

@@ -11,6 +11,7 @@ import pytest
 from harness import wait_until
 
 from dropbox_runner.core.seen import Look, Seen
+from dropbox_runner.core.settle import Arrival
 from dropbox_runner.core.states import State
 from dropbox_runner.daemon.doorbell import Doorbell
 from dropbox_runner.daemon.watcher import Watcher
@@ -204,3 +205,17 @@ def test_a_long_queue_is_not_watched_one_by_one(layout: Layout, clock: Clock, wa
     assert layout.task(State.PENDING, "t7") in kernel.opened[0]._watches
     one.attend(Look(tasks=tasks))
     assert layout.task(State.PENDING, "t7") not in kernel.opened[0]._watches
+
+
+@pytest.mark.parametrize("stage", ["", ".dropbox.cache"])
+def test_below_the_folder_of_a_tool_that_downloads_elsewhere_a_file_that_is_moved_in_counts_as_written(
+    layout: Layout, watching: Make, kernel: Kernel, stage: str
+) -> None:
+    elsewhere = layout.root.parent / (stage or "elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "x.yaml").write_text("instructions: half a sen")
+    one = watching(kernel.open)
+    wait_until(lambda: hears(one), "the event of our own file never came")
+    (elsewhere / "x.yaml").rename(layout.root / "x.yaml")
+    [hint] = wait_until(lambda: [hint for hint in one.hints() if hint.name == "x.yaml"], "no event")
+    assert hint.arrival is (Arrival.WRITTEN if stage else Arrival.MOVED_IN)

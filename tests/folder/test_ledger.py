@@ -44,6 +44,17 @@ def test_another_name_content_or_time_is_another_file(path: Path, change: dict[s
     assert not ledger.is_copy(FILE.but(**change), "second")
 
 
+@pytest.mark.parametrize("unit", [1_000, 1_000_000, 1_000_000_000])
+def test_a_file_that_comes_back_with_a_coarser_time_is_known(path: Path, unit: int) -> None:
+    taken = FILE.but(mtime_ns=1_700_000_000_123_456_789)
+    back = taken.but(mtime_ns=taken.mtime_ns // unit * unit)
+    for first, second in ((taken, back), (back, taken)):
+        Ledger(path).note_taken(first, "first", AT)
+        assert Ledger(path).is_copy(second, "second")
+        assert not Ledger(path).is_copy(second.but(mtime_ns=second.mtime_ns + unit + 1), "second")
+        Ledger(path).forget("first")
+
+
 def test_the_first_taker_stays_the_first(path: Path) -> None:
     ledger = Ledger(path)
     ledger.note_taken(FILE, "first", AT)
