@@ -452,8 +452,8 @@ def forget(person: Person, task: str) -> None:
         file.unlink()
 
 
-def kill(person: Person, task: str) -> None:
-    os.kill(person.record(task)["runs"][0]["process"]["pid"], signal.SIGKILL)
+def kill(person: Person, task: str, how: signal.Signals = signal.SIGKILL) -> None:
+    os.kill(person.record(task)["runs"][0]["process"]["pid"], how)
 
 
 def test_a_forgotten_session_in_which_work_was_done_is_not_begun_again_unasked(busy: Person) -> None:
@@ -473,6 +473,9 @@ def test_a_forgotten_session_in_which_work_was_done_is_not_begun_again_unasked(b
 def test_a_session_in_which_nothing_had_happened_is_begun_again_by_itself(busy: Person) -> None:
     busy.plays(story("early", {"hang": True}))
     busy.drop("early")
+    busy.inbox.wait("claude to save the session", lambda: transcripts(busy, "early"))
+    # Else it may write a last line into a file that has just been taken away, and make half a session of it.
+    kill(busy, "early", signal.SIGSTOP)
     forget(busy, "early")
     busy.plays(story("early", says("Finished after all.")))
     kill(busy, "early")
