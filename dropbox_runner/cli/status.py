@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.core.durations import format_duration, time_of_day
+from dropbox_runner.core.gate import Gate, paused_by
 from dropbox_runner.daemon.lock import holder
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import GATE, Layout, local_state
@@ -54,15 +56,21 @@ def _overview(layout: Layout, now: datetime) -> Overview:
     except LedgerError as error:
         typer.echo(error, err=True)
         spent = Spent()
-    said = read_notice(local / "notice.json", now) if pid is not None else _without_daemon(local, now)
-    return gather(layout, pid, said, spent)
+    gate, pause = _closed_gate(local, now), paused_by(path.name for path in layout.root.iterdir())
+    said = read_notice(local / "notice.json", now) if pid is not None else _without_daemon(gate, pause, now)
+    return gather(layout, pid, replace(said, resumable=gate is not None or pause is not None), spent)
 
 
-def _without_daemon(local: Path, now: datetime) -> Said:
-    """Say what would hold a daemon that is started now: the gate outlives it."""
+def _closed_gate(local: Path, now: datetime) -> Gate | None:
     gate = GateFile(local / GATE).read()
-    left = gate.until - now.timestamp() if gate is not None else 0.0
-    if gate is None or left <= 0:
+    return gate if gate is not None and gate.until > now.timestamp() else None
+
+
+def _without_daemon(gate: Gate | None, pause: str | None, now: datetime) -> Said:
+    """Say what would hold a daemon that is started now: both outlive it."""
+    if pause is not None:
+        return Said(held=pause)
+    if gate is None:
         return Said()
     words = gate.in_words(time_of_day(gate.until, now.timestamp()))
-    return Said(held=f"{words} (in {format_duration(max(1, round(left)))})")
+    return Said(held=f"{words} (in {format_duration(max(1, round(gate.until - now.timestamp())))})")

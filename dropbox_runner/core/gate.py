@@ -5,11 +5,13 @@ It belongs to the account and not to a task, outlives the daemon, and opens by i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, assert_never
 
 from pydantic import BaseModel, ConfigDict
 
+from dropbox_runner.core.names import is_pause, printable
 from dropbox_runner.core.states import Verdict
 
 _ACCOUNT_STEPS: Final = (60.0, 120.0, 300.0, 600.0, 1800.0)
@@ -100,6 +102,12 @@ def after(gate: Gate | None, served: Verdict | None, reason: str, resets: float 
             return None  # the API has served a whole run: whatever it was, it is over
         case _:
             return gate
+
+
+def paused_by(names: Iterable[str]) -> str | None:
+    """Say that a person has paused the queue, if one of these files in the inbox does."""
+    name = next((one for one in names if is_pause(one)), None)
+    return None if name is None else f"paused: the file {printable(name)} lies in the folder"
 
 
 def _is(gate: Gate | None, why: Why) -> bool:

@@ -276,7 +276,8 @@ class Record(_Kept):
     @property
     def cost_usd(self) -> float:
         """What is known to have been spent on this task."""
-        return sum(run.cost_usd or 0.0 for run in self.runs)
+        # Sums of dollars in binary end in …0000002, and people read them in result.json.
+        return round(sum(run.cost_usd or 0.0 for run in self.runs), 6)
 
     @property
     def handed_over_usd(self) -> float:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.durations import time_of_day
-from dropbox_runner.core.gate import Gate
-from dropbox_runner.core.names import is_pause
+from dropbox_runner.core.gate import Gate, paused_by
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.daemon.confinement import Readiness
@@ -47,9 +46,8 @@ class Holding:
         return Held(self._paused(names, gate, now), probing, self._spending.starts_left(now))
 
     def _paused(self, names: frozenset[str], gate: Gate | None, now: Now) -> Wait | None:
-        pause = next((name for name in names if is_pause(name)), None)
-        if pause is not None:
-            return Wait(f"paused: the file {pause} lies in the folder")
+        if (pause := paused_by(names)) is not None:
+            return Wait(pause)
         if claude_to_start(self._settings) is None:
             return Wait(
                 f"the claude command ({self._settings.claude}) was not found: install it, or name it in the settings "

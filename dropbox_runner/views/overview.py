@@ -50,6 +50,8 @@ class Overview:
     daemon_pid: int | None
     held: str = ""
     """Why nothing new is started, if nothing is."""
+    resumable: bool = False
+    """Whether `dropbox-runner resume` would change that: not a full disk, or a spent budget."""
     asking: tuple[Row, ...] = ()
     running: tuple[Row, ...] = ()
     pending: tuple[Row, ...] = ()
@@ -89,6 +91,7 @@ def gather(layout: Layout, daemon_pid: int | None, said: Said, spent: Spent) -> 
         root=str(layout.root),
         daemon_pid=daemon_pid,
         held=said.held,
+        resumable=said.resumable,
         asking=rows[State.BLOCKED],
         running=rows[State.RUNNING],
         pending=rows[State.PENDING],
@@ -187,6 +190,8 @@ class Said:
     """Name → why it waits, and for how long still."""
     held: str = ""
     """Why nothing new is started."""
+    resumable: bool = False
+    """Whether a person may start it again all the same."""
 
 
 def read_notice(path: Path, now: datetime) -> Said:

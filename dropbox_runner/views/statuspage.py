@@ -11,6 +11,7 @@ from dropbox_runner.core.clock import Now
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import printable
 from dropbox_runner.core.plan import Plan
+from dropbox_runner.core.record import Record
 from dropbox_runner.core.reports import summary
 from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.seen import Look, Seen
@@ -87,8 +88,17 @@ class StatusPage:
             asked, options = question_of(self._layout.task(seen.state, seen.name))
             choices = "".join(f"\n  {number}. {option}" for number, option in enumerate(options, 1))
             return f"- **{name}**: {asked}{choices}" + (f"\n  ({why})" if why else "")
-        took = f" ({summary(seen.record)})" if seen.record is not None and seen.record.runs else ""
+        took = f" ({_so_far(seen.record)})" if seen.record is not None and seen.record.runs else ""
         return f"- {name}{took}" + (f": {why}" if why else "")
+
+
+def _so_far(record: Record) -> str:
+    """Say what a task took; of a run that goes on only since when, for nobody knows yet what it costs."""
+    run = record.open_run
+    if run is None:
+        return summary(record)
+    before = f"; before that {summary(record.but(runs=record.runs[:-1]))}" if run.number > 1 else ""
+    return f"run {run.number} since {_clock(datetime.fromisoformat(run.started_at).timestamp())}{before}"
 
 
 def _without_time(path: Path) -> str:

@@ -24,6 +24,7 @@ def _page(overview: Overview, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [_heading(overview)]
     if overview.held:
         parts.append(Text(f"nothing new is started: {printable(overview.held)}", style="bold red"))
+    if overview.held and overview.resumable:
         parts.append(Text("to start at once all the same: dropbox-runner resume", style="dim"))
     for title, style, rows in (
         ("waits for you", "yellow", overview.asking),

@@ -47,6 +47,11 @@ def test_a_run_that_has_not_ended_has_no_unknown_cost() -> None:
     assert money(record(run(cost_usd=None, verdict=None))) == "$0.00"
 
 
+def test_a_sum_of_cents_has_no_tail_of_zeros() -> None:
+    told = json.loads(result_json(record(run(1, cost_usd=0.1), run(2, cost_usd=0.2)), outcome(Verdict.SUCCEEDED), ""))
+    assert told["cost_usd"] == 0.3
+
+
 def test_the_summary() -> None:
     assert summary(record()) == "never started"
     assert summary(record(run(turns=1))) == "$0.25, 1 turn, 1 min 1 s, 1 run"

@@ -93,6 +93,7 @@ def test_while_a_pause_file_lies_there_nothing_is_started_and_what_runs_goes_on(
     gate = tmp_path / "gate"
     world.play([{"say": "fine"}], rules={"first": [[{"wait_for": str(gate)}, {"say": "fine"}]]})
     working(world, "first", "first\n")
+    wait_until(lambda: "- first (run 1 since " in (world.root / "STATUS.md").read_text(), "what runs is not shown")
     (world.root / "PAUSE.md").touch()
     world.move_in("second.txt", "second\n")
     world.wait_for("second", "pending")

@@ -299,6 +299,9 @@ def test_pause_and_resume(command: Command, world: World) -> None:
     assert command("pause").code == 0
     assert (world.root / "PAUSE").exists()
     (world.root / "PAUSE.md").write_text("by hand")
+    shown = command("status").out
+    assert "paused: the file PAUSE" in shown, "also while no daemon runs"
+    assert "dropbox-runner resume" in shown
     assert command("resume").out == "resumed.\n"
     assert not (world.root / "PAUSE").exists()
     assert not (world.root / "PAUSE.md").exists()

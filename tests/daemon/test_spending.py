@@ -132,6 +132,7 @@ def test_when_the_days_budget_is_spent_nothing_more_is_started(world: World) -> 
     seen = status(world)
     assert "$0.50 of $0.40" in seen["held"]
     assert "midnight" in seen["held"]
+    assert "dropbox-runner resume" not in world.run("status", str(world.root)).stdout, "that would change nothing"
     assert seen["spent_today_usd"] == pytest.approx(0.5)
     assert seen["spent_total_usd"] == pytest.approx(0.5)
     assert seen["lately"][0]["cost_usd"] == pytest.approx(0.5)
