@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-_TELLING = tuple(
-    f'"{key}":{space}"{value}"'.encode()
-    for key, value in (("type", "result"), ("type", "assistant"), ("type", "rate_limit_event"), ("subtype", "init"))
-    for space in ("", " ")
-)
-"""Only lines that hold one of these are parsed at all; with a space, as other writers of JSON put one.
+_TELLING = re.compile(rb'"type"\s*:\s*"(?:result|assistant|rate_limit_event)"|"subtype"\s*:\s*"init"')
+"""Only lines that hold one of these are parsed at all; with blanks, as other writers of JSON put them.
 
 Inside a JSON string the quotes would be escaped, so a text of the model can never look like one of them. Lines that
 hold a file's content (`user`, often megabytes) are skipped without a parse.
@@ -47,6 +44,8 @@ class Ending:
     """How many messages of the model itself are in the log; more than none means that money was spent."""
     result: dict[str, Any] | None = field(default=None)
     """The last complete result line."""
+    turn_open: bool = False
+    """Whether a further turn has begun since that, of which nobody knows how it ended."""
     last_words: str = ""
     """The last text of the model, for a run that died before its result."""
     lines: int = 0
@@ -85,9 +84,21 @@ def read_stream(lines: Iterable[bytes]) -> Ending:
     return ending
 
 
+def has_ended(backwards: Iterable[bytes]) -> bool:
+    """Say whether a run has come to its result and begun nothing since, from its lines, the last one first.
+
+    Other messages may follow a result, and perhaps half a line of one.
+    """
+    for line in backwards:
+        seen = read_stream([line])
+        if seen.result is not None or seen.turn_open:
+            return not seen.turn_open
+    return False
+
+
 def _with_line(ending: Ending, line: bytes) -> Ending:
     ending = replace(ending, lines=ending.lines + 1)
-    if not any(sign in line for sign in _TELLING):
+    if not _TELLING.search(line):
         return ending
     try:
         message = json.loads(line)
@@ -99,9 +110,10 @@ def _with_line(ending: Ending, line: bytes) -> Ending:
         return ending
     match message.get("type"), message.get("subtype"):
         case "result", _:
-            return replace(ending, result=message)
+            return replace(ending, result=message, turn_open=False)
         case "system", "init":
-            return replace(ending, session_id=_text(message.get("session_id")) or ending.session_id)
+            session_id = _text(message.get("session_id")) or ending.session_id
+            return replace(ending, session_id=session_id, turn_open=True)
         case "rate_limit_event", _:
             return _with_windows(ending, message.get("rate_limit_info"))
         case "assistant", _ if message.get("is_api_error_message"):
@@ -110,7 +122,9 @@ def _with_line(ending: Ending, line: bytes) -> Ending:
             return _with_windows(replace(ending, api_error=_api_error(message)), limits)
         case "assistant", _:
             words = _words(message) or ending.last_words
-            return replace(ending, turns_seen=ending.turns_seen + 1, last_words=words, api_error=None)
+            return replace(
+                ending, turns_seen=ending.turns_seen + 1, last_words=words, api_error=None, turn_open=True
+            )
         case _:
             return ending
 

@@ -61,7 +61,7 @@ def judge(evidence: Evidence) -> Judgement:
     if evidence.asked:
         # A question outranks how the run ended: the agent may have died right after asking.
         return Judgement(Verdict.ASKED, "claude asked a question")
-    if ending.result is None:
+    if ending.result is None or cut_off_later(evidence):
         return _without_result(evidence)
     if ending.result.get("is_error") is not False:
         return _with_error(evidence)
@@ -75,6 +75,16 @@ def judge(evidence: Evidence) -> Judgement:
     if ending.denials:
         return Judgement(Verdict.DENIED, "claude wanted to do something that it was not allowed to")
     return Judgement(Verdict.SUCCEEDED, "claude finished its work")
+
+
+def cut_off_later(evidence: Evidence) -> bool:
+    """Say whether a further turn had begun after the last result and did not end by itself.
+
+    Something in the background had woken it again; what it was about to do is not known, so it is not done.
+    """
+    by_itself = evidence.exit_code == 0 or evidence.exit_code in _ORDINARY
+    lingered = evidence.stop is not None and evidence.stop.verdict is Verdict.SUCCEEDED
+    return evidence.ending.result is not None and evidence.ending.turn_open and not by_itself and not lingered
 
 
 def _without_result(evidence: Evidence) -> Judgement:
@@ -94,7 +104,8 @@ def _without_result(evidence: Evidence) -> Judgement:
     if evidence.exit_code == 0 and evidence.ending.session_id is None and evidence.ending.lines:
         why = "what was run as claude wrote nothing that claude would write"
         return Judgement(Verdict.FAILED, why, never_began=True)
-    return Judgement(Verdict.INTERRUPTED, f"claude was cut off without a result ({how})")
+    where = "in a further turn after its result" if evidence.ending.result is not None else "without a result"
+    return Judgement(Verdict.INTERRUPTED, f"claude was cut off {where} ({how})")
 
 
 def never_began(evidence: Evidence) -> bool:

@@ -19,7 +19,7 @@ from dropbox_runner.core.record import Asking, Record, Run, Topic
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import Ending, read_stream
-from dropbox_runner.core.verdict import Evidence, Judgement, judge, never_began, served
+from dropbox_runner.core.verdict import Evidence, Judgement, cut_off_later, judge, never_began, served
 from dropbox_runner.core.wrapping import reached
 from dropbox_runner.daemon.desk import Desk, first_line, log, written_task
 from dropbox_runner.daemon.wrapped import bring_in_question, is_wrapped
@@ -127,7 +127,7 @@ def _pass_on(desk: Desk, judgement: Judgement, evidence: Evidence) -> None:
 
 def _measured(record: Record, run: Run, evidence: Evidence, now: Now) -> Run:
     ending = evidence.ending
-    total = ending.number("total_cost_usd")
+    total = ending.number("total_cost_usd") if not cut_off_later(evidence) else None
     earlier = 0.0
     for one in record.runs:
         # A session that had to be begun anew counts from nothing.

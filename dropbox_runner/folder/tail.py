@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from dropbox_runner.core.stream import read_stream
+from dropbox_runner.core.stream import has_ended
 
-_STEP: Final = 65536
+_STEP: Final = 1 << 20
 
 
 def ends_in_result(log: Path) -> bool:
-    """Say whether the last line of a stream is a complete result line."""
+    """Say whether a stream has come to its result, and nothing has been begun since."""
+    return has_ended(_lines_from_the_end(log))
+
+
+def _lines_from_the_end(log: Path) -> Iterator[bytes]:
     with log.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
-        tail = b""
+        parts: list[bytes] = []
+        """Of the line that is being collected, the last one first: joined once, as it may have 50 megabytes."""
         while end > 0:
             start = max(0, end - _STEP)
             file.seek(start)
-            tail = file.read(end - start) + tail
+            first, *others = file.read(end - start).split(b"\n")
             end = start
-            if b"\n" in tail[:-1]:
-                break
-    return read_stream([tail.removesuffix(b"\n").rpartition(b"\n")[2]]).result is not None
+            for line in reversed(others):
+                yield b"".join(reversed([*parts, line]))
+                parts = []
+            parts.append(first)
+        yield b"".join(reversed(parts))

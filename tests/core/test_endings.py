@@ -92,6 +92,25 @@ def test_of_several_results_the_last_one_decides_whichever_way_it_points() -> No
     assert bad_then_good.verdict is Verdict.SUCCEEDED
 
 
+@pytest.mark.parametrize("exit_code", [None, -9, -15, 143, 137])
+def test_a_turn_that_had_begun_after_the_result_and_was_cut_off_is_not_done(exit_code: int | None) -> None:
+    woken = [INIT, says("hello"), result(), INIT, says("I go on"), b'{"type":"result","is_error":false,"num_tu']
+
+    assert verdict(*woken, exit_code=exit_code).verdict is Verdict.INTERRUPTED
+    order = StopOrder(verdict=Verdict.STOPPED, reason="the daemon was told to stop", steady=1, boot="b")
+    assert verdict(*woken, exit_code=exit_code, stop=order).verdict is Verdict.STOPPED
+    # It ended by itself, or only lingered: what it has said holds.
+    assert verdict(*woken, exit_code=0).verdict is Verdict.SUCCEEDED
+    lingered = StopOrder(verdict=Verdict.SUCCEEDED, reason="did not end", steady=1, boot="b")
+    assert verdict(*woken, exit_code=exit_code, stop=lingered).verdict is Verdict.SUCCEEDED
+
+
+def test_what_follows_a_result_without_being_a_turn_changes_nothing() -> None:
+    more = [{"type": "system", "subtype": "task_notification"}, limit("allowed"), b'{"type":"hologram"}', b'{"type":"as']
+
+    assert verdict(INIT, says("hello"), result(), *more, exit_code=None).verdict is Verdict.SUCCEEDED
+
+
 def test_an_api_error_that_the_model_recovered_from_is_forgotten() -> None:
     _, line, _ = refused(401, "authentication_failed")
     end = result(is_error=True, api_error_status=None, subtype="error_during_execution", result="something else")

@@ -32,6 +32,25 @@ def test_after_its_result_it_gets_its_grace_from_when_that_was_seen(tmp_path: Pa
     assert lingering.over_at("a", log, 60, 500) == 560
 
 
+def test_other_messages_and_half_lines_behind_a_result_do_not_keep_it_waiting_for_ever(tmp_path: Path) -> None:
+    log = tmp_path / "run-1.jsonl"
+    init, more = b'{"type":"system","subtype":"init"}\n', b'{"type":"system","subtype":"status"}\n'
+    for number, end in enumerate((RESULT + more, RESULT + more + b'{"type":"sys', RESULT.strip(), RESULT + b"\0" * 99)):
+        log.write_bytes(init + end)
+        assert Lingering().over_at(str(number), log, 60, 0) == 60
+    for number, end in enumerate((RESULT + init + more, RESULT + init + b'{"type":"user"}\n', more)):
+        log.write_bytes(init + end)
+        assert Lingering().over_at(str(number), log, 60, 0) is None
+
+
+def test_the_result_is_found_in_a_line_of_50_megabytes_before_anybody_misses_the_daemon(tmp_path: Path) -> None:
+    log = tmp_path / "run-1.jsonl"
+    log.write_bytes(b'{"type":"result","result":"' + b"x" * 50_000_000 + b'"}\n')
+    before = time.process_time()
+    assert Lingering().over_at("a", log, 60, 0) == 60
+    assert time.process_time() - before < 5
+
+
 def test_our_clock_stands_still_while_the_machine_sleeps() -> None:
     # CLOCK_MONOTONIC does not count suspend (clock_gettime(2)): neither timeouts nor graces pass in a closed laptop.
     before = time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -122,6 +122,12 @@ def test_a_drop_that_cannot_be_read_is_described_all_the_same(store: Store) -> N
     assert store.describe("x.yaml").sha256 == ""
 
 
+def test_a_result_of_50_megabytes_is_a_line_like_any_other(store: Store) -> None:
+    folder = TaskFolder(store.layout.root)
+    folder.stream(1).write_bytes(b"one\n" + b"x" * 50_000_000 + b"\ntwo\n")
+    assert [len(line) for line in folder.lines(1)] == [4, 50_000_001, 4]
+
+
 # ---------------------------------------------------------------------------------------------- names
 
 
