@@ -65,6 +65,11 @@ def shorten(text: str, width: int = 60) -> str:
     return _straight(clean_line(text if len(text) <= width else text[: width - 1] + "…"))
 
 
+def clipped(text: str, most: int = 4000) -> str:
+    """Cut what may be megabytes (an error, a command) to what somebody reads; where it comes from it is kept whole."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters in all)"
+
+
 def excerpt(line: str, column: int | None = None) -> str:
     """Show a line under a message, one character for each of its own, so that the caret stands right.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from dropbox_runner.core.cleantext import clipped
 
 _PATHS: Final = {"Write": "Edit", "Edit": "Edit", "MultiEdit": "Edit", "NotebookEdit": "Edit", "Read": "Read"}
 """Tool → the name of its rule: claude has one rule for everything that changes a file."""
@@ -15,6 +17,10 @@ _UNESCAPED: Final = re.compile(r"\\(?:[\\()]|\Z)")
 """In a rule these stand for the second character alone; the last one would do that to the rule's own bracket."""
 _LONGEST_RULE: Final = 8192
 """Bytes; the kernel takes 128 KiB in one argument, and the same again in all of them is soon too much."""
+_WORDS: Final = 1000
+"""Characters of one thing; its rule, if there is one, says it in full."""
+_ALL_SHOWN: Final = 40_000
+"""Characters of all that a person is asked to allow at once; what is not shown is not allowed either."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +32,35 @@ class Denial:
     """None: no rule grants just this."""
 
 
-def denials(reported: Iterable[dict[str, Any]], granted: tuple[str, ...]) -> tuple[Denial, ...]:
+def denials(
+    reported: Iterable[dict[str, Any]], granted: tuple[str, ...], is_folder: Callable[[str], bool] = lambda _: False
+) -> tuple[Denial, ...]:
     """Return what was denied, each thing once, in the order it was tried.
 
     What was denied although a person had granted it (`granted`) has no rule that helps: claude does not write over a
     redirect by rule, say, or at all in plan mode.
     """
-    found = dict.fromkeys(_denial(one) for one in reported)
-    return tuple(replace(one, rule=None) if one.rule in granted or not _passable(one.rule) else one for one in found)
+    found = dict.fromkeys(_denial(one, is_folder) for one in reported)
+    return _as_many_as_fit(
+        replace(
+            one,
+            words=clipped(one.words, _WORDS),
+            rule=None if one.rule in granted or not _passable(one.rule) else one.rule,
+        )
+        for one in found
+    )
+
+
+def _as_many_as_fit(found: Iterable[Denial]) -> tuple[Denial, ...]:
+    shown: list[Denial] = []
+    left, more = _ALL_SHOWN, 0
+    for one in found:
+        left -= len(one.words) + len(one.rule or "")
+        if left >= 0:
+            shown.append(one)
+        else:
+            more += 1
+    return (*shown, Denial(f"do {more} more things, too many to be shown here", None)) if more else tuple(shown)
 
 
 def _passable(rule: str | None) -> bool:
@@ -44,7 +71,7 @@ def _passable(rule: str | None) -> bool:
         return False
 
 
-def _denial(reported: dict[str, Any]) -> Denial:
+def _denial(reported: dict[str, Any], is_folder: Callable[[str], bool]) -> Denial:
     tool = str(reported.get("tool_name") or "an unnamed tool")
     given = reported.get("tool_input")
     fields = given if isinstance(given, dict) else {}
@@ -54,7 +81,9 @@ def _denial(reported: dict[str, Any]) -> Denial:
     path = path if path is not None else fields.get("notebook_path")
     if tool in _PATHS and isinstance(path, str):
         verb = "read" if tool == "Read" else "write"
-        return Denial(f"{verb} the file {path}", _path_rule(_PATHS[tool], path))
+        # The rule of a folder lets through all that lies in it (measured), and models do take folders for files.
+        rule = None if is_folder(path) else _path_rule(_PATHS[tool], path)
+        return Denial(f"{verb} the file {path}", rule)
     if tool == "WebFetch" and isinstance(url, str):
         host = _host(url)
         return Denial(f"fetch {url}", f"WebFetch(domain:{host})" if _plain_host(host) else None)
@@ -82,7 +111,7 @@ def _balanced(text: str) -> bool:
 
 def _path_rule(kind: str, path: str) -> str | None:
     # `//` begins an absolute path in claude's rules; a single `/` would be relative to the settings file.
-    literal = path.startswith("/") and not set("*?[]{}!()\\\n\r") & set(path)
+    literal = path.startswith("/") and not path.endswith("/") and not set("*?[]{}!()\\\n\r") & set(path)
     return f"{kind}(/{path})" if literal else None
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from typing import assert_never
 
 from dropbox_runner.core import asking as asking_texts
 from dropbox_runner.core.actions import End
+from dropbox_runner.core.cleantext import clipped
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.denials import Denial, denials
 from dropbox_runner.core.durations import time_of_day
@@ -48,7 +50,7 @@ def end(desk: Desk, action: End) -> None:
     evidence = _evidence(desk, folder, record, run, ending, exit_code)
     measured = _measured(record, run, evidence, desk.now).but(exit_code=exit_code, swept=swept)
     record = record.but(session_seen=record.session_seen or ending.session_id is not None)
-    found = denials(ending.denials, record.rules)
+    found = denials(ending.denials, record.rules, os.path.isdir)
     judgement = _with_what_was_denied(judge(evidence), found)
     record = conclude(
         record,
@@ -84,7 +86,7 @@ def _evidence(
 def _with_what_was_denied(judgement: Judgement, found: tuple[Denial, ...]) -> Judgement:
     if judgement.verdict is not Verdict.DENIED:
         return judgement
-    return replace(judgement, reason="claude was not allowed to " + "; ".join(one.words for one in found))
+    return replace(judgement, reason=clipped("claude was not allowed to " + "; ".join(one.words for one in found)))
 
 
 def _claude_asked(folder: TaskFolder, record: Record) -> bool:
@@ -116,7 +118,7 @@ def _pass_on(desk: Desk, judgement: Judgement, evidence: Evidence) -> None:
     ending = evidence.ending
     resets = max((reset for _, reset in ending.used_up), default=None)
     how = served(evidence)
-    gate = after(before, how, ending.text or judgement.reason, resets, desk.now.wall.timestamp())
+    gate = after(before, how, clipped(ending.text or judgement.reason), resets, desk.now.wall.timestamp())
     if gate != before:
         desk.gate.write(gate)
     if gate is not None and how in (Verdict.LIMITED, Verdict.ACCOUNT):

@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dropbox_runner.agent.command import Granted, Session, command_line
+from dropbox_runner.core import asking
 from dropbox_runner.core.denials import Denial, denials
+from dropbox_runner.core.question import Questions, parse_questions, to_json
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.task import Task
 
@@ -162,6 +164,15 @@ def test_a_path_that_could_mean_more_than_itself_is_not_granted(path: str) -> No
     assert denied("Write", file_path=path).rule is None
 
 
+@pytest.mark.parametrize("path", ["/home/me", "/home/me/", "/"])
+def test_a_folder_that_claude_took_for_a_file_is_not_granted_with_all_that_lies_in_it(path: str) -> None:
+    tried = [{"tool_name": "Read", "tool_input": {"file_path": path}}]
+    [one] = denials(tried, (), is_folder=lambda asked: asked == "/home/me")
+
+    assert one.rule is None
+    assert denials(tried, (), is_folder=lambda _: False)[0].rule == ("Read(//home/me)" if path == "/home/me" else None)
+
+
 def test_a_page_is_granted_by_its_host() -> None:
     assert denied("WebFetch", url="https://example.org/a?b=c").rule == "WebFetch(domain:example.org)"
     assert denied("WebFetch", url="https://user@*.org/").rule is None
@@ -186,6 +197,28 @@ def test_each_thing_is_listed_once_in_the_order_it_was_tried() -> None:
     tried = [{"tool_name": "Bash", "tool_input": {"command": name}} for name in ("b", "a", "b")]
 
     assert [one.rule for one in denials(tried, ())] == ["Bash(b)", "Bash(a)"]
+
+
+def test_a_command_of_megabytes_is_shown_by_its_beginning_and_never_granted() -> None:
+    huge = denied("Bash", command="cat > x <<E\n" + "z" * 20_000_000 + "\nE")
+
+    assert huge.rule is None
+    assert huge.words.startswith("run the command: cat > x <<E\nzzz")
+    assert "20,000,0" in huge.words
+    assert len(huge.words) < 2000
+
+
+def test_of_very_many_things_those_that_do_not_fit_on_a_page_are_counted_and_not_granted() -> None:
+    tried = [{"tool_name": "Bash", "tool_input": {"command": f"touch {n} {'x' * 2000}"}} for n in range(100)]
+    *shown, last = denials(tried, ())
+
+    asked = Questions(number=1, run=1, asked_at="t", questions=(asking.denied((*shown, last)),), by_runner=True)
+    [question], understood = parse_questions(to_json(asked).encode())
+    assert understood
+    assert question.options == ("allow", "deny", "done")
+    assert all(one.rule and one.rule in question.text for one in shown)
+    assert f"{100 - len(shown)} more" in last.words
+    assert last.rule is None
 
 
 @pytest.mark.parametrize(
