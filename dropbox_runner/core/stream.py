@@ -56,9 +56,12 @@ class Ending:
 
     @property
     def denials(self) -> tuple[dict[str, Any], ...]:
-        """What the model wanted to do and was not allowed to: tool_name and tool_input of each."""
-        found = (self.result or {}).get("permission_denials")
-        return tuple(one for one in found if isinstance(one, dict)) if isinstance(found, list) else ()
+        """What the model wanted to do and was not allowed to: tool_name and tool_input of each.
+
+        Of another shape than known, it says at least that there was something.
+        """
+        found = (self.result or {}).get("permission_denials") or []
+        return tuple(one if isinstance(one, dict) else {} for one in (found if isinstance(found, list) else [found]))
 
     @property
     def text(self) -> str:
@@ -122,9 +125,7 @@ def _with_line(ending: Ending, line: bytes) -> Ending:
             return _with_windows(replace(ending, api_error=_api_error(message)), limits)
         case "assistant", _:
             words = _words(message) or ending.last_words
-            return replace(
-                ending, turns_seen=ending.turns_seen + 1, last_words=words, api_error=None, turn_open=True
-            )
+            return replace(ending, turns_seen=ending.turns_seen + 1, last_words=words, api_error=None, turn_open=True)
         case _:
             return ending
 

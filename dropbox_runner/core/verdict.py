@@ -6,13 +6,16 @@ and a `--version` that slipped into the prompt both exit 0 (measured on claude 2
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from dropbox_runner.core.cleantext import clipped
 from dropbox_runner.core.record import StopOrder
 from dropbox_runner.core.states import Verdict
 from dropbox_runner.core.stream import ApiError, Ending, status_of
 
-_ALREADY_IN_USE = "is already in use"
+_ALREADY_IN_USE = re.compile(r"\bSession ID \S+ is already in use\b")
+"""No port, or whatever else a hook or a launcher may say that of."""
 _ORDINARY = range(1, 128)
 """Exit codes that a program chooses; killed by a signal it is negative here, and 128 and more from a shell."""
 _CANNOT_RUN = (126, 127)
@@ -90,8 +93,10 @@ def cut_off_later(evidence: Evidence) -> bool:
 def _without_result(evidence: Evidence) -> Judgement:
     if evidence.stop is not None:
         return Judgement(evidence.stop.verdict, evidence.stop.reason)
-    if _ALREADY_IN_USE in evidence.stderr:
+    if evidence.ending.session_id is None and _ALREADY_IN_USE.search(evidence.stderr):
         return Judgement(Verdict.INTERRUPTED, "the session had already been started", session_exists=True)
+    if _session_missing(evidence):
+        return _NO_SESSION
     how, said = _exit(evidence.exit_code), evidence.stderr.strip() or "it said nothing"
     if _not_reached(evidence):
         why = f"the launcher or the sandbox ended before claude was started ({how}): {said}"
@@ -125,12 +130,21 @@ def _not_reached(evidence: Evidence) -> bool:
 
 def _with_error(evidence: Evidence) -> Judgement:
     text = evidence.ending.text.strip()
-    if _NO_CONVERSATION in text or _NO_CONVERSATION in evidence.stderr:
-        return Judgement(Verdict.INTERRUPTED, "claude does not know the session", session_missing=True)
+    if _session_missing(evidence):
+        return _NO_SESSION
     if evidence.stop is not None and evidence.stop.verdict is not Verdict.SUCCEEDED:
         return Judgement(evidence.stop.verdict, evidence.stop.reason)
     said = text or f"claude reported an error without words ({_exit(evidence.exit_code)})"
-    return Judgement(_of_error(evidence.ending), said)
+    return Judgement(_of_error(evidence.ending), clipped(said))
+
+
+_NO_SESSION = Judgement(Verdict.INTERRUPTED, "claude does not know the session", session_missing=True)
+
+
+def _session_missing(evidence: Evidence) -> bool:
+    # The line on stdout may be missing, or half of it, where the disk is full. A session that was begun is known.
+    said = (evidence.ending.text, evidence.stderr)
+    return evidence.ending.session_id is None and any(_NO_CONVERSATION in one for one in said)
 
 
 def served(evidence: Evidence) -> Verdict | None:

@@ -94,7 +94,14 @@ def test_of_several_results_the_last_one_decides_whichever_way_it_points() -> No
 
 @pytest.mark.parametrize("exit_code", [None, -9, -15, 143, 137])
 def test_a_turn_that_had_begun_after_the_result_and_was_cut_off_is_not_done(exit_code: int | None) -> None:
-    woken = [INIT, says("hello"), result(), INIT, says("I go on"), b'{"type":"result","is_error":false,"num_tu']
+    woken: list[Json | bytes] = [
+        INIT,
+        says("hello"),
+        result(),
+        INIT,
+        says("I go on"),
+        b'{"type":"result","is_error":false,"num_tu',
+    ]
 
     assert verdict(*woken, exit_code=exit_code).verdict is Verdict.INTERRUPTED
     order = StopOrder(verdict=Verdict.STOPPED, reason="the daemon was told to stop", steady=1, boot="b")
@@ -106,7 +113,8 @@ def test_a_turn_that_had_begun_after_the_result_and_was_cut_off_is_not_done(exit
 
 
 def test_what_follows_a_result_without_being_a_turn_changes_nothing() -> None:
-    more = [{"type": "system", "subtype": "task_notification"}, limit("allowed"), b'{"type":"hologram"}', b'{"type":"as']
+    note: Json = {"type": "system", "subtype": "task_notification"}
+    more = (note, limit("allowed"), b'{"type":"hologram"}', b'{"type":"as')
 
     assert verdict(INIT, says("hello"), result(), *more, exit_code=None).verdict is Verdict.SUCCEEDED
 
@@ -155,6 +163,43 @@ def test_a_turn_that_ran_to_its_end_is_done(why: str | None) -> None:
 @pytest.mark.parametrize("turns", [0, -1, None, True, "3", float("nan"), 10**400])
 def test_without_a_sane_number_of_turns_the_model_was_not_asked(turns: object) -> None:
     assert verdict(INIT, result(num_turns=turns), exit_code=0).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("denied", [["Bash"], [None], "Bash", {"tool_name": "Bash"}, [[]], [{}], 1])
+def test_a_denial_of_an_unknown_shape_is_one_all_the_same(denied: object) -> None:
+    assert verdict(INIT, says("hello"), result(permission_denials=denied), exit_code=0).verdict is Verdict.DENIED
+
+
+@pytest.mark.parametrize("none", [None, [], {}, "", False])
+def test_no_denial_of_an_unknown_shape_is_none(none: object) -> None:
+    assert verdict(INIT, says("hello"), result(permission_denials=none), exit_code=0).verdict is Verdict.SUCCEEDED
+
+
+@pytest.mark.parametrize("half", [(), (b'{"type":"result","subtype":"error_during_exec',)])
+def test_an_unknown_session_is_also_known_from_stderr_alone(half: tuple[bytes, ...]) -> None:
+    judged = verdict(*half, stderr="No conversation found with session ID: 1-2-3\n")
+
+    assert (judged.verdict, judged.session_missing) == (Verdict.INTERRUPTED, True)
+
+
+def test_a_session_that_was_begun_is_not_missing_whatever_an_error_says() -> None:
+    end = result(is_error=True, result="No conversation found with session ID: that is what the tool said")
+
+    assert verdict(INIT, says("hello"), end).verdict is Verdict.FAILED
+
+
+def test_only_a_session_that_is_in_use_can_be_resumed_and_no_port() -> None:
+    assert verdict(stderr="Error: Session ID 1-2-3 is already in use.\n").session_exists
+    port = verdict(stderr="Error: listen EADDRINUSE: port 3000 is already in use\n")
+    assert (port.verdict, port.session_exists) == (Verdict.FAILED, False)
+    assert not verdict(INIT, says("hello"), exit_code=-9, stderr="Session ID 1-2-3 is already in use").session_exists
+
+
+def test_an_error_of_megabytes_is_a_short_reason() -> None:
+    judged = verdict(INIT, says("hello"), result(is_error=True, result="why " * 5_000_000))
+
+    assert judged.reason.startswith("why why")
+    assert len(judged.reason) < 5000
 
 
 # ---------------------------------------------------------------------------------------------- whose trouble it is
