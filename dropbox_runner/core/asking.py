@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from dropbox_runner.core.denials import Denial
@@ -17,6 +18,13 @@ ALLOW: Final = "allow"
 DENY: Final = "deny"
 DONE: Final = "done"
 _STOP: Final = frozenset({GIVE_UP.lower(), "stop"})
+_AROUND: Final = " \t\r\n`'\"*“”‘’«».!"
+"""What people, and keyboards, put around a word that they were told to write."""
+_DOLLARS: Final = re.compile(
+    r"(?:us)?\$?\s*(?:usd)?\s*(?P<number>\d+(?:[.,]\d*)?|[.,]\d+)\s*(?:\$|usd|dollars?)?", re.IGNORECASE | re.ASCII
+)
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII)
+"""To some a thousand, to others one and three decimals."""
 
 
 def cut_off(record: Record) -> Question:
@@ -72,9 +80,9 @@ def denied(found: tuple[Denial, ...]) -> Question:
 def problem(record: Record, answer: str) -> str | None:
     """Say why an answer to a question of ours cannot be acted on; None when it can."""
     asking = record.asking
-    if asking is None or answer.strip().lower() in _STOP:
+    if asking is None or _word(answer) in _STOP:
         return None
-    if asking.topic is Topic.SESSION and answer.strip().lower() != AFRESH.lower():
+    if asking.topic is Topic.SESSION and _word(answer) != AFRESH.lower():
         return f"the answer must be one of the options (1: {AFRESH}, 2: {GIVE_UP})"
     if asking.topic is Topic.MONEY:
         total = _amount(answer)
@@ -95,7 +103,7 @@ def reply(record: Record, answer: str, closing: Next, fresh_session: str, at: st
     record = record.but(asking=None, cut_off=0, throttled=0, throttled_since=None, not_before=None)
     if asking is None:
         return record.but(next=closing.but(why=Why.ANSWER))
-    if asking.topic is not Topic.DENIED and said.lower() in _STOP:
+    if asking.topic is not Topic.DENIED and _word(said) in _STOP:
         return record.but(outcome=Outcome(verdict=Verdict.CANCELLED, reason="stopped by your answer", at=at))
     match asking.topic:
         case Topic.DENIED:
@@ -121,18 +129,22 @@ def _planned(planned: Next | None, closing: Next, why: Why) -> Next:
 
 
 def _after_denial(record: Record, asking: Asking, said: str, closing: Next, at: str) -> Record:
-    if said.lower() == DONE:
+    if _word(said) == DONE:
         reason = "you took it as finished, though something had been denied"
         return record.but(outcome=Outcome(verdict=Verdict.SUCCEEDED, reason=reason, at=at))
-    if said.lower() == ALLOW and asking.rules:
+    if _word(said) == ALLOW and asking.rules:
         rules = tuple(dict.fromkeys((*record.rules, *asking.rules)))
         return record.but(next=closing.but(why=Why.ALLOWED, passes_answer=False), rules=rules)
     return record.but(next=closing.but(why=Why.DENIED))
 
 
+def _word(answer: str) -> str:
+    return answer.strip(_AROUND).lower()
+
+
 def _amount(text: str) -> float | None:
-    try:
-        value = float(text.strip().lstrip("$").replace(",", "."))
-    except ValueError:
+    found = _DOLLARS.fullmatch(text.strip())
+    if found is None or _THOUSANDS.fullmatch(found["number"]):
         return None
+    value = float(found["number"].replace(",", "."))
     return value if 0 < value < 1e9 else None

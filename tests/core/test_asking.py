@@ -72,9 +72,14 @@ ANSWERS = [
     (Topic.MONEY, "10", Why.MONEY, True),
     (Topic.MONEY, "$ 10".replace(" ", ""), Why.MONEY, True),
     (Topic.MONEY, "2,51", Why.MONEY, True),
+    *((Topic.MONEY, text, Why.MONEY, True) for text in ("10$", "10 $", "$ 10", "10 USD", "usd 10.5", "20 dollars\n")),
     (Topic.DENIED, "1", Why.ALLOWED, False),
     (Topic.DENIED, ALLOW, Why.ALLOWED, False),
     (Topic.DENIED, " Allow \n", Why.ALLOWED, False),
+    *(
+        (Topic.DENIED, text, Why.ALLOWED, False)
+        for text in ("ALLOW", "`allow`", '"Allow"', "allow.", "**allow**", "allow!")
+    ),
     (Topic.DENIED, "2", Why.DENIED, True),
     (Topic.DENIED, DENY, Why.DENIED, True),
     (Topic.DENIED, "write to /tmp instead", Why.DENIED, True),
@@ -93,7 +98,7 @@ def test_an_answer_lets_the_task_go_on(topic: Topic, text: str, why: Why, *, pas
     assert (record.cut_off, record.throttled, record.throttled_since, record.not_before) == (0, 0, None, None)
 
 
-@pytest.mark.parametrize("text", ["stop", "Stop", "STOP\n", GIVE_UP, GIVE_UP.lower(), "2"])
+@pytest.mark.parametrize("text", ["stop", "Stop", "STOP\n", "`stop`", "Stop.", GIVE_UP, GIVE_UP.lower(), "2"])
 @pytest.mark.parametrize("topic", [Topic.CUT_OFF, Topic.OUTAGE, Topic.SESSION])
 def test_stop_ends_the_task(topic: Topic, text: str) -> None:
     record = answered(topic, text)
@@ -112,7 +117,7 @@ def test_stop_ends_a_task_that_has_spent_its_budget(text: str) -> None:
 
 
 def test_done_takes_a_task_as_it_is_although_something_was_denied() -> None:
-    for text in ("done", "3", "Done\n"):
+    for text in ("done", "3", "Done\n", "`done`", "Done."):
         record = answered(Topic.DENIED, text)
         assert record.outcome is not None
         assert record.outcome.verdict is Verdict.SUCCEEDED
@@ -153,7 +158,9 @@ def test_a_lost_session_is_not_begun_again_on_a_vague_answer(text: str) -> None:
     assert AFRESH in reason
 
 
-@pytest.mark.parametrize("text", ["ten", "", "go on", "nan", "inf", "1e12", "-5", "0", "10 or so", "1.2.3"])
+@pytest.mark.parametrize(
+    "text", ["ten", "", "go on", "nan", "inf", "1e12", "-5", "0", "10 or so", "1.2.3", "1,000", "+5", "1_0", "."]
+)
 def test_what_is_no_amount_is_refused_with_the_reason(text: str) -> None:
     reason = problem(waiting(Topic.MONEY), text)
 
