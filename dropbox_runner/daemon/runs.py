@@ -184,9 +184,11 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
     if settings.project_settings == "ignore":
         marks |= {READS_CLAUDE_MD: "1"}
         granted = replace(granted, directories=(str(working_dir), *granted.directories))
+    # Of the session's first start, also where that had none and the daemon has got one since: see `marks`.
+    own = {name: value for name, value in os.environ.items() if name != CONFIG_DIR}
     launch = Launch(
         arguments=command_line(claude, task, settings, session, granted),
-        environment=agent_environment(os.environ, settings.pass_env, marks, settings.api_retries, desk.commands),
+        environment=agent_environment(own, settings.pass_env, marks, settings.api_retries, desk.commands),
         working_dir=working_dir,
         stdin=folder.prompt(run.number),
         stdout=folder.stream(run.number),

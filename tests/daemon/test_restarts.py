@@ -53,6 +53,24 @@ def test_the_daemon_dies_and_the_next_one_adopts_its_agent(world: World, tmp_pat
     assert world.record("x")["runs"][0]["verdict"] == "succeeded"
 
 
+def test_a_session_stays_with_the_configuration_that_it_began_with_also_where_there_was_none_of_its_own(
+    world: World,
+) -> None:
+    where = {"bash": 'echo "conf ${CLAUDE_CONFIG_DIR-none}" >> told'}
+    world.play([where, {"ask": {"text": "Which?"}}], [where, {"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml")
+    world.wait_for_question("x")
+    first.stop()
+    world.environment["CLAUDE_CONFIG_DIR"] = str(world.base / "another")
+    world.start()
+    world.answer("x", "this one\n")
+    assert (world.wait_for("x", "done") / "work" / "told").read_text() == "conf none\nconf none\n"
+    world.move_in("y.yaml")
+    world.wait_for_question("y")
+    assert (world.path("y") / "work" / "told").read_text() == f"conf {world.base}/another\n"
+
+
 def test_an_agent_that_ends_while_no_daemon_runs_is_judged_by_what_it_left(world: World, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     world.play([{"wait_for": str(gate)}, {"ask": {"text": "Really?"}}], [{"say": "Done."}])
