@@ -57,8 +57,9 @@ def session_lost() -> Question:
 def money(record: Record, budget: float) -> Question:
     """Ask when the budget is spent."""
     handed = f" and left ${record.handed_over_usd:.2f} to its sub-tasks," if record.handed_over_usd else ""
+    least = "at least " if record.cost_unknown else ""
     text = (
-        f"It has spent ${record.cost_usd:.2f}{handed} of its budget of ${budget:.2f}. "
+        f"It has spent {least}${record.cost_usd:.2f}{handed} of its budget of ${budget:.2f}. "
         "Answer with a new total in dollars (a number such as 10), or `stop`."
     )
     return Question(text=text)

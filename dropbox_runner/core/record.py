@@ -290,6 +290,11 @@ class Record(_Kept):
         return any(not run.open and run.cost_usd is None for run in self.runs)
 
     @property
+    def told_cost_usd(self) -> float | None:
+        """What to tell programs: None where not even a lower bound is known, which is not nothing."""
+        return None if self.cost_unknown and not self.cost_usd else self.cost_usd
+
+    @property
     def seconds(self) -> float:
         """How long claude worked on it, over all runs."""
         return sum(run.seconds or 0.0 for run in self.runs)

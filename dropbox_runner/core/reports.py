@@ -71,7 +71,7 @@ def result_json(record: Record, outcome: Outcome, text: str) -> str:
                 "verdict": outcome.verdict.value,
                 "reason": outcome.reason,
                 "result": text,
-                "cost_usd": record.cost_usd,
+                "cost_usd": record.told_cost_usd,
                 "cost_complete": not record.cost_unknown,
                 "turns": record.turns,
                 "seconds": round(record.seconds, 3),

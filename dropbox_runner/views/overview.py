@@ -39,7 +39,10 @@ class Row:
     """What it waits for, what it asks, or how it ended."""
     options: tuple[str, ...] = ()
     run: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0
+    """None: unknown."""
+    cost_complete: bool = True
+    """False: it is only what is known of it, as a run was killed before it could say."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ def _row(layout: Layout, found: Found, waits: dict[str, str]) -> Row:
         text=" · ".join(part for part in (question, waits.get(found.name, "")) if part),
         options=options,
         run=len(record.runs),
-        cost_usd=record.cost_usd,
+        cost_usd=record.told_cost_usd,
+        cost_complete=not record.cost_unknown,
     )
 
 
@@ -178,7 +182,8 @@ def ended_row(state: State, path: Path) -> Row:
         since=outcome.at if outcome is not None else None,
         text=masked(f"{said}: {reason}" if reason else f"{said} ({summary(record)})"),
         run=len(record.runs),
-        cost_usd=record.cost_usd,
+        cost_usd=record.told_cost_usd,
+        cost_complete=not record.cost_unknown,
     )
 
 

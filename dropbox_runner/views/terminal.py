@@ -72,8 +72,15 @@ def _when(row: Row, now: datetime) -> str:
     if row.since is None:
         return ""
     passed = format_duration(max(0.0, (now - datetime.fromisoformat(row.since)).total_seconds()))
-    cost = f", ${row.cost_usd:.2f}" if row.cost_usd and row.state not in (State.DONE, State.FAILED) else ""
+    cost = "" if row.state in (State.DONE, State.FAILED) else _cost(row)
     return (f"run {row.run}, {passed}" if row.state == State.RUNNING else f"{passed} ago") + cost
+
+
+def _cost(row: Row) -> str:
+    if row.cost_usd is None:
+        return ", cost unknown"
+    least = "" if row.cost_complete else "at least "
+    return f", {least}${row.cost_usd:.2f}" if row.cost_usd else ""
 
 
 def _said(row: Row) -> Text:

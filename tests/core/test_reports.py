@@ -99,6 +99,12 @@ def test_the_result_for_programs() -> None:
     }
 
 
+def test_a_cost_of_which_nothing_is_known_is_not_told_as_nothing() -> None:
+    killed = json.loads(result_json(record(run(cost_usd=None)), outcome(Verdict.FAILED), ""))
+
+    assert (killed["cost_usd"], killed["cost_complete"]) == (None, False)
+
+
 def test_a_task_that_never_ran_has_no_session() -> None:
     assert json.loads(result_json(record(), outcome(Verdict.REJECTED), ""))["session_id"] is None
 

@@ -121,6 +121,25 @@ def test_the_cost_of_a_killed_run_is_shown_as_unknown_and_never_as_nothing(share
     assert "1 run of unknown cost" in shared.run("status", str(shared.root)).stdout
 
 
+def test_while_a_task_waits_its_unknown_costs_are_told_as_well(shared: World) -> None:
+    begin(
+        shared,
+        "partly",
+        [{"say": "Working."}, {"kill": "KILL"}],
+        costing(0.25, {"write_question": "Which?"}),
+        costing(0.4, BUDGET_SPENT),
+        task="max_budget_usd: 0.5\n",
+    )
+    asks(shared, "partly", 1)
+    [row] = [one for one in status(shared)["asking"] if one["name"] == "partly"]
+    assert (row["cost_usd"], row["cost_complete"]) == (pytest.approx(0.25), False)
+    assert "at least $0.25" in shared.run("status", str(shared.root)).stdout
+    shared.answer("partly", "the first\n")
+    assert (
+        "It has spent at least $0.65 of its budget of $0.50" in (asks(shared, "partly", 2) / "question.md").read_text()
+    )
+
+
 def test_when_the_days_budget_is_spent_nothing_more_is_started(world: World) -> None:
     world.settings(daily_budget_usd=0.4)
     world.play(costing(0.5))
