@@ -77,12 +77,16 @@ def after(gate: Gate | None, served: Verdict | None, reason: str, resets: float 
     `served` is how the API had served it (see `verdict.served`), whatever became of the task; `now` and `resets` are
     unix times.
     """
+    if gate is not None and gate.why is Why.LIMIT and gate.until <= now:
+        gate = None  # a limit that has been reset is over, whatever else there is
     match served:
         case Verdict.LIMITED:
             until = reset_time(resets, now)
             return Gate(
                 why=Why.LIMIT, until=max(until, gate.until) if _is(gate, Why.LIMIT) and gate else until, reason=reason
             )
+        case Verdict.ACCOUNT if gate is not None and gate.why is Why.LIMIT:
+            return gate  # that is the longer one, and the account is found out about when it is over
         case Verdict.ACCOUNT:
             if gate is not None and gate.why is Why.ACCOUNT and now < gate.until:
                 return gate  # a run that was under way already: the same refusal, not one more try
@@ -96,7 +100,7 @@ def after(gate: Gate | None, served: Verdict | None, reason: str, resets: float 
             steps = tries - _THROTTLES_IN_A_ROW
             pause = min(_THROTTLE_LONGEST, _THROTTLE_FIRST * 2**steps) if steps >= 0 else 0.0
             return Gate(why=Why.THROTTLE, until=now + pause, reason=reason, tries=tries)
-        case Verdict.SUCCEEDED if gate is not None and gate.why is Why.LIMIT and now < gate.until:
+        case Verdict.SUCCEEDED if gate is not None and gate.why is Why.LIMIT:
             return gate  # it was under way before: what it has got through says nothing of what comes next
         case Verdict.SUCCEEDED:
             return None  # the API has served a whole run: whatever it was, it is over

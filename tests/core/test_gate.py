@@ -94,6 +94,22 @@ def test_a_limit_takes_the_place_of_any_other_trouble() -> None:
     assert (gate.why, gate.until, gate.probing) == (Why.LIMIT, NOW + 2 * HOUR, False)
 
 
+def test_no_other_trouble_lets_anything_start_before_the_reset() -> None:
+    gate = Gate(why=Why.LIMIT, until=NOW + HOUR, reason="limit")
+
+    assert after(gate, Verdict.ACCOUNT, "Invalid API key", None, NOW) == gate
+
+
+def test_after_the_reset_the_next_trouble_is_seen_as_what_it_is() -> None:
+    over = Gate(why=Why.LIMIT, until=NOW - 1, reason="limit")
+
+    refused, throttled = (after(over, how, "…", None, NOW) for how in (Verdict.ACCOUNT, Verdict.OVERLOADED))
+    assert refused is not None
+    assert (refused.why, refused.tries) == (Why.ACCOUNT, 1)
+    assert throttled is not None
+    assert (throttled.why, throttled.tries) == (Why.THROTTLE, 1)
+
+
 @pytest.mark.parametrize("resets", [None, float("nan"), float("inf"), -float("inf"), 0.0, 1e12, -1e300, 1e300])
 def test_whatever_is_reported_the_wait_is_at_least_a_minute_and_at_most_the_longest_window(
     resets: float | None,
