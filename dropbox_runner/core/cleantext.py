@@ -67,7 +67,7 @@ def shorten(text: str, width: int = 60) -> str:
 
 def clipped(text: str, most: int = 4000) -> str:
     """Cut what may be megabytes (an error, a command) to what somebody reads; where it comes from it is kept whole."""
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters in all)"
+    return clean_text(text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters in all)")
 
 
 def excerpt(line: str, column: int | None = None) -> str:

@@ -74,7 +74,7 @@ def judge(evidence: Evidence) -> Judgement:
         return Judgement(Verdict.FAILED, f"claude reported success, but {_exit(evidence.exit_code)}")
     if (why := ending.result.get("terminal_reason")) not in (None, "completed"):
         # tool_deferred, hook_stopped and the like: no error, but the turn was ended for it.
-        return Judgement(Verdict.FAILED, f"claude was stopped before it had finished ({why})")
+        return Judgement(Verdict.FAILED, f"claude was stopped before it had finished ({clipped(str(why), 100)})")
     if ending.denials:
         return Judgement(Verdict.DENIED, "claude wanted to do something that it was not allowed to")
     return Judgement(Verdict.SUCCEEDED, "claude finished its work")

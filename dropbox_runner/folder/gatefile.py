@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -30,4 +31,6 @@ class GateFile:
         if gate is None:
             durable.remove(self.path)
         else:
-            durable.write(self.path, (gate.model_dump_json(indent=2) + "\n").encode("utf-8", "replace"))
+            # Not by pydantic: what the API said may hold half of a surrogate pair, which that refuses to write.
+            text = json.dumps(gate.model_dump(), indent=2, ensure_ascii=False) + "\n"
+            durable.write(self.path, text.encode("utf-8", "replace"))

@@ -425,6 +425,7 @@ def test_lone_surrogates_and_nuls_in_a_message_reach_the_record_as_something_tha
     written = concluded(judged).to_json()
 
     assert b"bad" in written
+    assert not {"\0", "\ud83d"} & set(judged.reason), "it is shown in pages and in a terminal"
     written.decode()
 
 

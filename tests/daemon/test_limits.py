@@ -253,6 +253,13 @@ def test_after_a_very_long_outage_a_person_is_asked(queue: World) -> None:
 # ---------------------------------------------------------------------------------------------- the account
 
 
+def test_whatever_characters_the_api_refuses_with_the_queue_waits_and_says_why(queue: World) -> None:
+    drop(queue, "garbled", refused(401, "authentication_failed", "Invalid \ud83d key \0"))
+    wait_until_held(queue, "Invalid ")
+    queue.wait_for("garbled", "pending")
+    assert "\0" not in (queue.root / "STATUS.md").read_text()
+
+
 def test_trouble_with_the_account_pauses_the_queue_and_one_task_finds_out_when_it_is_over(
     queue: World, tmp_path: Path
 ) -> None:
