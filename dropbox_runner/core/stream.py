@@ -158,9 +158,16 @@ def _with_windows(ending: Ending, info: object) -> Ending:
             continue
         reset = _number(window.get("resetsAt"))
         known.pop(name, None)
-        if window.get("status") == "rejected" and reset is not None:
+        if reset is not None and _is_used_up(window, info):
             known[name] = reset
     return replace(ending, used_up=tuple(known.items()))
+
+
+def _is_used_up(window: dict[str, Any], info: dict[str, Any]) -> bool:
+    # claude leaves the status of a window out where the API has not said it, or said something new.
+    if window.get("status") is None and info.get("status") == "rejected":
+        return (_number(window.get("utilization")) or 0) >= 1
+    return window.get("status") == "rejected"
 
 
 def _words(message: dict[str, Any]) -> str:

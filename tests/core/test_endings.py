@@ -300,6 +300,18 @@ def test_a_window_that_does_not_repeat_its_status_is_as_used_up_as_the_line_says
     assert verdict(*stream).verdict is Verdict.LIMITED
 
 
+def test_of_several_windows_one_without_a_status_is_used_up_when_nothing_of_it_is_left() -> None:
+    windows = {
+        "seven_day": {"utilization": 1, "resetsAt": NOW + 30 * HOUR},
+        "seven_day_opus": {"utilization": 0.9, "resetsAt": NOW + 90 * HOUR},
+    }
+    gate = gate_after(limit(resets=NOW + HOUR, unifiedWindows=windows), *refused(429, "rate_limit"))
+
+    assert gate is not None
+    assert gate.until == NOW + 30 * HOUR
+    assert gate_after(limit("allowed", NOW + HOUR, unifiedWindows=windows), result(), exit_code=0) is None
+
+
 def test_the_limit_is_also_known_from_the_message_in_the_models_place() -> None:
     info = {"status": "rejected", "resetsAt": NOW + HOUR, "rateLimitType": "five_hour"}
     gate = gate_after(*refused(429, "rate_limit", api_error_params={"rate_limit_info": info}))
