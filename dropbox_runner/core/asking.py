@@ -74,7 +74,8 @@ def denied(found: tuple[Denial, ...]) -> Question:
         f"`{DENY}`, or any other text, lets it go on without, and tells it so.",
         f"`{DONE}` takes the task as finished as it is.",
     ]
-    text = "Claude was not allowed to\n" + "\n".join(lines) + "\n\nAllow it? " + " ".join(one for one in meaning if one)
+    question = "Allow it?" if grants else "How shall it go on?"
+    text = "\n".join(["Claude was not allowed to", *lines, "", " ".join(filter(None, [question, *meaning]))])
     return Question(text=text, options=(ALLOW, DENY, DONE) if grants else (DENY, DONE))
 
 
