@@ -282,6 +282,7 @@ def end_moved(desk: Desk, action: EndMoved) -> None:
     )
     record = record.but(session_seen=record.session_seen or ending.session_id is not None).with_run(ended)
     record = take_back_unheard(folder, record, ended).with_event(desk.now.stamp(), reason)
+    desk.ledger.note_run(record.name, ended)
     folder.write_record(record)
     log.info("%s: stopped run %d (%s)", action.name, run.number, reason)
 

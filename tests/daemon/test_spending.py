@@ -121,6 +121,18 @@ def test_the_cost_of_a_killed_run_is_shown_as_unknown_and_never_as_nothing(share
     assert "1 run of unknown cost" in shared.run("status", str(shared.root)).stdout
 
 
+def test_a_run_that_is_stopped_by_moving_its_folder_has_cost_something_too(world: World) -> None:
+    world.play([{"say": "Working."}, {"sleep": 60}])
+    world.start()
+    world.move_in("x.yaml")
+    world.agent_pid("x")
+    wait_until(world.calls, lambda: world.story("x"))
+    world.path("x").rename(world.root / "blocked" / "x")
+    wait_until(lambda: world.record("x")["runs"][0].get("verdict"), lambda: world.story("x"))
+    assert status(world)["cost_unknown_runs"] == 1
+    assert "1 run of unknown cost" in world.run("status", str(world.root)).stdout
+
+
 def test_while_a_task_waits_its_unknown_costs_are_told_as_well(shared: World) -> None:
     begin(
         shared,
