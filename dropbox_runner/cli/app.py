@@ -7,6 +7,8 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from dropbox_runner.cli.words import TAKING_TEXT, text_last
+
 COMMANDS: Final = {
     "init": "initialise",
     "run": "run",
@@ -34,6 +36,8 @@ GROUPS: Final = {"service": ("install", "uninstall", "status")}
 def run(arguments: list[str]) -> NoReturn:
     """Run one command; ends in SystemExit with its exit code, or in a RunnerError."""
     wanted = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    if wanted in TAKING_TEXT:
+        arguments = [arguments[0], *text_last(arguments[1:])]
     raise SystemExit(_application(wanted)(arguments, prog_name="dropbox-runner"))
 
 

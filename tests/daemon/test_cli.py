@@ -346,6 +346,32 @@ def test_ask_inside_a_run_gathers_questions(command: Command, world: World, monk
     assert "what is the question?" in said.err
 
 
+@pytest.mark.parametrize(
+    "text", ["- one\n- or two?", "-o or -x?", "--help me to decide", "-1", "---", "what is --help?"]
+)
+def test_a_text_may_begin_like_an_option(
+    command: Command, world: World, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    question = world.base / "question.json"
+    monkeypatch.setenv("DROPBOX_RUNNER_QUESTION_FILE", str(question))
+    assert command("ask", text, "--option", "- this", "-o=that", "--option=-x y").code == 0
+    [asked] = json.loads(question.read_bytes())["questions"]
+    assert asked == {"text": text, "options": ["- this", "=that", "-x y"]}
+    folder = put(world, "blocked", "asks")
+    assert command("answer", "asks", text, "--folder", str(world.root)).code == 0
+    assert (folder / "answer.md").read_text() == f"{text}\n.\n"
+
+
+def test_a_slip_in_the_name_of_an_option_is_told_and_no_part_of_a_text(command: Command, world: World) -> None:
+    folder = put(world, "blocked", "asks")
+    said = command("answer", "asks", "yes", "--foldr", str(world.root))
+    assert (said.code, "No such option: --foldr" in said.err) == (2, True)
+    assert not (folder / "answer.md").exists()
+    assert "--option" in command("ask", "--help").out
+    assert command("answer", "asks", "--folder", str(world.root), "--", "--version").code == 0
+    assert (folder / "answer.md").read_text() == "--version\n.\n"
+
+
 # ---------------------------------------------------------------------------------------------- status
 
 
