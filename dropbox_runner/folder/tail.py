@@ -10,6 +10,8 @@ from typing import Final
 from dropbox_runner.core.stream import has_ended
 
 _STEP: Final = 1 << 20
+_MOST: Final = 128
+"""Steps of one line; what goes on for longer is nothing of claude's, and must not come into memory."""
 
 
 def ends_in_result(log: Path) -> bool:
@@ -22,7 +24,7 @@ def _lines_from_the_end(log: Path) -> Iterator[bytes]:
         end = file.seek(0, os.SEEK_END)
         parts: list[bytes] = []
         """Of the line that is being collected, the last one first: joined once, as it may have 50 megabytes."""
-        while end > 0:
+        while end > 0 and len(parts) < _MOST:
             start = max(0, end - _STEP)
             file.seek(start)
             first, *others = file.read(end - start).split(b"\n")
@@ -31,4 +33,5 @@ def _lines_from_the_end(log: Path) -> Iterator[bytes]:
                 yield b"".join(reversed([*parts, line]))
                 parts = []
             parts.append(first)
-        yield b"".join(reversed(parts))
+        if end == 0:
+            yield b"".join(reversed(parts))

@@ -27,7 +27,7 @@ from dropbox_runner.folder.layout import (
 )
 from dropbox_runner.folder.scan import is_headless, left_behind
 
-_LONGEST_LINE = 256 << 20
+_LONGEST_LINE = 128 << 20
 """Bytes. A result repeats the whole last message, and a denial a whole file; but a disk full of something without
 a line end must not come into memory."""
 MAX_TASK = 1024 * 1024

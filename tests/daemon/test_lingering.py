@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from pathlib import Path
 
 from dropbox_runner.daemon.lingering import Lingering
@@ -49,6 +50,18 @@ def test_the_result_is_found_in_a_line_of_50_megabytes_before_anybody_misses_the
     before = time.process_time()
     assert Lingering().over_at("a", log, 60, 0) == 60
     assert time.process_time() - before < 5
+
+
+def test_gigabytes_without_a_line_end_do_not_come_into_memory(tmp_path: Path) -> None:
+    log = tmp_path / "run-1.jsonl"
+    log.write_bytes(RESULT)
+    with log.open("r+b") as file:
+        file.truncate(3 << 30)
+    tracemalloc.start()
+    assert Lingering().over_at("a", log, 60, 0) is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300_000_000
 
 
 def test_our_clock_stands_still_while_the_machine_sleeps() -> None:
