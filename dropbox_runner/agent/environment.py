@@ -45,6 +45,8 @@ _NEVER: Final = (
     *("CLAUDECODE", "AI_AGENT"),
     *("CLAUDE_CODE_SESSION_ID", "CLAUDE_CODE_CHILD_*", "CLAUDE_PID", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_EXECPATH"),
     *("CLAUDE_CODE_MESSAGING_*", "CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"),
+    # With it each claude waits for the reset of a usage limit by itself: for hours, and nobody would say why.
+    "CLAUDE_CODE_RETRY_WATCHDOG*",
 )
 """The marks of systemd, and of a claude that the daemon may have been started from: meant for the daemon alone.
 

@@ -86,6 +86,11 @@ def test_our_marks_outrank_those_of_an_outer_run() -> None:
     assert environment({MARK: "outer", "DROPBOX_RUNNER_INBOX": "/outer"}, "DROPBOX_RUNNER_*")[MARK] == "run-1"
 
 
+@pytest.mark.parametrize("name", ["CLAUDE_CODE_RETRY_WATCHDOG", "CLAUDE_CODE_RETRY_WATCHDOG_MAX_USAGE_LIMIT_WAIT_MS"])
+def test_no_claude_waits_for_a_usage_limit_by_itself(name: str) -> None:
+    assert environment({name: "1"}, "*") == ALWAYS
+
+
 def test_a_number_of_retries_that_the_user_has_set_is_kept() -> None:
     assert environment({"CLAUDE_CODE_MAX_RETRIES": "9"})["CLAUDE_CODE_MAX_RETRIES"] == "9"
 
