@@ -72,7 +72,10 @@ class Ending:
         if isinstance(text, str) and text.strip():
             return text
         errors = self.result.get("errors")
-        return "\n".join(str(one) for one in errors) if isinstance(errors, list) else ""
+        if isinstance(errors, list) and errors:
+            return "\n".join(str(one) for one in errors)
+        # Without an error, what it said before is its last word; with one, it would pass for the reason.
+        return self.last_words if self.result.get("is_error") is False else ""
 
     def number(self, key: str) -> float | None:
         """Return a number of the result line, or None when it has none of that name."""

@@ -112,6 +112,12 @@ def test_a_turn_that_had_begun_after_the_result_and_was_cut_off_is_not_done(exit
     assert verdict(*woken, exit_code=exit_code, stop=lingered).verdict is Verdict.SUCCEEDED
 
 
+@pytest.mark.parametrize("blank", ["", "  \n", None, 5])
+def test_a_blank_result_is_what_was_said_before_and_no_reason_of_an_error(blank: object) -> None:
+    assert read(INIT, says("My report."), result(result=blank)).text == "My report."
+    assert read(INIT, says("My report."), result(result=blank, is_error=True)).text == ""
+
+
 def test_what_follows_a_result_without_being_a_turn_changes_nothing() -> None:
     note: Json = {"type": "system", "subtype": "task_notification"}
     more = (note, limit("allowed"), b'{"type":"hologram"}', b'{"type":"as')
