@@ -70,7 +70,8 @@ def judge(evidence: Evidence) -> Judgement:
         return _with_error(evidence)
     if (ending.number("num_turns") or 0) < 1:
         return Judgement(Verdict.FAILED, "claude ended without having asked the model anything")
-    if evidence.exit_code not in (0, None) and stop is None:
+    if evidence.exit_code in _ORDINARY and stop is None:
+        # Its own choice. Killed after its result, by whomever, it had said all that there was to say.
         return Judgement(Verdict.FAILED, f"claude reported success, but {_exit(evidence.exit_code)}")
     if (why := ending.result.get("terminal_reason")) not in (None, "completed"):
         # tool_deferred, hook_stopped and the like: no error, but the turn was ended for it.
@@ -85,7 +86,7 @@ def cut_off_later(evidence: Evidence) -> bool:
 
     Something in the background had woken it again; what it was about to do is not known, so it is not done.
     """
-    by_itself = evidence.exit_code == 0 or evidence.exit_code in _ORDINARY
+    by_itself = evidence.exit_code in (0, *_ORDINARY)
     lingered = evidence.stop is not None and evidence.stop.verdict is Verdict.SUCCEEDED
     return evidence.ending.result is not None and evidence.ending.turn_open and not by_itself and not lingered
 

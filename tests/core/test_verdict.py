@@ -46,7 +46,8 @@ ROWS = {
     "it worked": Row(Verdict.SUCCEEDED, "finished its work", GOOD),
     "it worked while no daemon watched": Row(Verdict.SUCCEEDED, "finished its work", GOOD, exit_code=None),
     "a success that exits 1 is none": Row(Verdict.FAILED, "exit code 1", GOOD, exit_code=1),
-    "a success that died by a signal is none": Row(Verdict.FAILED, "signal 9", GOOD, exit_code=-9),
+    "killed after its result, it had said all": Row(Verdict.SUCCEEDED, "finished", GOOD, exit_code=-9),
+    "killed after its result, as a shell says it": Row(Verdict.SUCCEEDED, "finished", GOOD, exit_code=137),
     "finished just before it was told to stop": Row(
         Verdict.SUCCEEDED, "finished", GOOD, exit_code=143, stop=Verdict.STOPPED
     ),
