@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dropbox_runner.core.recordfields import MOST
+
 _TELLING = tuple(
     f'"{key}":{space}"{value}"'.encode()
     for key, value in (("type", "result"), ("type", "assistant"), ("type", "rate_limit_event"), ("subtype", "init"))
@@ -73,8 +75,9 @@ class Ending:
         return "\n".join(str(one) for one in errors) if isinstance(errors, list) else ""
 
     def number(self, key: str) -> float | None:
-        """Return a number of the result line, or None when it has none of that name."""
-        return _number((self.result or {}).get(key))
+        """Return a number of the result line; None when it has none of that name, or one that nothing can amount to."""
+        number = _number((self.result or {}).get(key))
+        return number if number is not None and 0 <= number <= MOST else None
 
 
 def read_stream(lines: Iterable[bytes]) -> Ending:

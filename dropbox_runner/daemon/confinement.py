@@ -103,11 +103,11 @@ def _is_path(text: str) -> bool:
     return False
 
 
-def check_confined(file: str, task: Task, root: Path, settings: Settings) -> None:
+def check_confined(file: str, task: Task, works_in: str | None, root: Path, settings: Settings) -> None:
     """RejectedError when the task names a folder that would open the sandbox, or hand our own records to the agent."""
     if settings.sandbox == "none":
         return
-    named = [("working_dir", task.working_dir)] if task.working_dir is not None else []
+    named = [("working_dir", path) for path in dict.fromkeys((task.working_dir, works_in)) if path is not None]
     named += [("context_files", path) for path in task.context_files]
     problems = tuple(
         Problem(f"{field}: {path} cannot be given to an agent in the sandbox: {why}", "name a folder inside it")

@@ -18,7 +18,7 @@ from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.views.overview import LATELY, ended_row, lately, question_of
+from dropbox_runner.views.overview import LATELY, Row, ended_row, lately, question_of
 
 _MOST = 30
 """How many waiting tasks are named."""
@@ -35,7 +35,7 @@ class StatusPage:
         self._live: frozenset[str] = frozenset()
         self._failures = 0
         """How many of the daemon's failures are on the page, or have been."""
-        self._lately = deque((f"- {row.name}: {row.text}" for row in lately(layout)), maxlen=LATELY)
+        self._lately = deque(map(_ended, lately(layout)), maxlen=LATELY)
 
     def update(self, look: Look, planned: Plan, now: Now, failed: Sequence[str]) -> None:
         """Write the page if it has changed. `failed` are the tasks that went to failed/ since the start, oldest first.
@@ -58,7 +58,7 @@ class StatusPage:
             state = next((one for one in (State.DONE, State.FAILED) if self._layout.task(one, name).is_dir()), None)
             if state is not None:
                 row = ended_row(state, self._layout.task(state, name))
-                self._lately.appendleft(f"- {row.name}: {row.text}")
+                self._lately.appendleft(_ended(row))
         self._live = live
 
     def _render(self, look: Look, planned: Plan, now: Now, *, countdown: bool) -> str:
@@ -89,6 +89,10 @@ class StatusPage:
             return f"- **{name}**: {asked}{choices}" + (f"\n  ({why})" if why else "")
         took = f" ({summary(seen.record)})" if seen.record is not None and seen.record.runs else ""
         return f"- {name}{took}" + (f": {why}" if why else "")
+
+
+def _ended(row: Row) -> str:
+    return f"- {printable(row.name)}: {printable(row.text)}"
 
 
 def _without_time(path: Path) -> str:

@@ -68,9 +68,11 @@ def _sign(row: Row) -> str:
 
 
 def _when(row: Row, now: datetime) -> str:
-    if row.since is None:
-        return ""
-    passed = format_duration(max(0.0, (now - datetime.fromisoformat(row.since)).total_seconds()))
+    try:
+        since = datetime.fromisoformat(row.since or "").astimezone()
+    except (ValueError, OverflowError):
+        return ""  # none, or one that somebody has written into the record by hand
+    passed = format_duration(max(0.0, (now - since).total_seconds()))
     cost = f", ${row.cost_usd:.2f}" if row.cost_usd and row.state not in (State.DONE, State.FAILED) else ""
     return (f"run {row.run}, {passed}" if row.state == State.RUNNING else f"{passed} ago") + cost
 

@@ -1,0 +1,78 @@
+"""A record that somebody else has written into the folder: it may say what it likes, it opens nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import World
+
+pytestmark = pytest.mark.slow
+
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+RUN = {"number": 1, "id": "r", "why": "start", "resumed": False, "started_at": "-", "steady": 1.0, "boot": BOOT}
+
+
+def forge(world: World, state: str, name: str, **fields: Any) -> Path:
+    """Lay a task's folder into a state, as whoever shares the folder can."""
+    folder = world.root / state / name
+    folder.mkdir(mode=0o700)
+    (folder / "task.txt").write_text(f"work of {name}\n")
+    record: dict[str, Any] = {"id": f"id-{name}", "name": name, "dropped": {"file": f"{name}.txt"}, "taken_at": "-"}
+    record["session_id"] = str(uuid.uuid4())
+    (folder / "record.json").write_text(json.dumps(record | {"next": {"why": "start"}} | fields))
+    return folder
+
+
+def test_no_name_in_a_record_reaches_a_file_outside_of_the_tasks_folder(world: World) -> None:
+    home = world.home / "documents"
+    home.mkdir()
+    thesis = home / "thesis.txt"
+    thesis.write_text("years of work")
+    forge(world, "pending", "reads", late=["../../../home/documents/thesis.txt"])
+    forge(world, "pending", "moves", next={"why": "answer", "round": 1, "answers": [str(thesis)]})
+    forge(world, "running", "removes", next=None, session_seen=True, runs=[RUN | {"id": str(home)}])
+    world.move_in("fine.txt", "job fine\n")
+    world.start()
+    world.wait_for("fine", "done")
+    for name in ("reads", "moves", "removes"):
+        folder = world.wait_for(name, "failed")
+        assert "no plain name" in (folder / "error.md").read_text()
+    assert thesis.read_text() == "years of work"
+    assert len(world.calls()) == 1, "only what was dropped has been run"
+
+
+def test_numbers_and_times_that_nobody_can_reckon_with_break_nothing(world: World) -> None:
+    forge(world, "pending", "late", not_before=1e300)
+    forge(world, "blocked", "endless", throttled_since=float("inf"))
+    forge(world, "pending", "costly", runs=[RUN | {"verdict": "failed", "cost_usd": float("nan")}])
+    forge(world, "blocked", "odd", next=None, taken_at="\x1b]0;yesterday\x07", history=[{"at": "\x1b[2J", "text": "x"}])
+    world.move_in("fine.txt", "job fine\n")
+    world.start()
+    world.wait_for("fine", "done")
+    for name in ("late", "endless", "costly"):
+        world.wait_for(name, "failed")
+    status, show = world.run("status", str(world.root)), world.run("show", "--folder", str(world.root), "odd")
+    assert status.returncode == show.returncode == 0, status.stderr + show.stderr
+    assert "\x1b" not in status.stdout + show.stdout
+
+
+def test_a_record_does_not_widen_what_the_settings_allow(world: World) -> None:
+    code = world.home / "code"
+    code.mkdir()
+    world.settings(permission_mode="acceptEdits", on_denial="fail", allowed_working_dirs="[~/code]")
+    evil = world.root / "evil"
+    evil.mkdir()
+    forge(world, "pending", "elsewhere", working_dir="/etc", session_seen=True)
+    forge(world, "pending", "configured", config_dir=str(evil))
+    forge(world, "pending", "granted", rules=["Bash"], working_dir=str(code))
+    world.start()
+    elsewhere, configured = world.wait_for("elsewhere", "failed"), world.wait_for("configured", "failed")
+    assert "allowed_working_dirs" in (elsewhere / "error.md").read_text()
+    assert "CLAUDE_CONFIG_DIR" in (configured / "error.md").read_text()
+    world.wait_for("granted", "done")
+    [call] = world.calls()
+    assert "--allowedTools=Bash" not in call["argv"]
