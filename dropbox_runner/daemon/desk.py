@@ -18,7 +18,7 @@ from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import Task, TaskFile, parse_task
 from dropbox_runner.daemon.confinement import check_confined
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.admission import admitted
+from dropbox_runner.folder.admission import admitted, content_of
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import ERROR, RESULT, RESULT_TEXT
 from dropbox_runner.folder.ledger import Ledger
@@ -89,12 +89,7 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFil
     name = record.dropped.file
     if path is None:
         raise RejectedError(name, (Problem("the task's file is gone", "put it back, or drop it again"),))
-    try:
-        file = admitted(name, durable.read(path, MAX_TASK), settings, record.working_dir)
-    except durable.UnreadableError as error:
-        if error.again:
-            raise
-        raise RejectedError(name, (Problem(str(error), "drop a plain file that you own"),)) from error
+    file = admitted(name, content_of(name, path), settings, record.working_dir)
     check_confined(name, file.task, record.working_dir, folder.path.parent.parent, settings)
     return file
 

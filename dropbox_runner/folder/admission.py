@@ -8,9 +8,12 @@ from pathlib import Path
 
 from dropbox_runner.core.cleantext import shorten
 from dropbox_runner.core.errors import Problem, RejectedError
+from dropbox_runner.core.names import printable
 from dropbox_runner.core.permission import not_allowed
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.task import TaskFile, read_task_file
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.taskfolder import MAX_TASK
 
 
 def admitted(name: str, data: bytes, settings: Settings, works_in: str | None = None) -> TaskFile:
@@ -24,6 +27,16 @@ def admitted(name: str, data: bytes, settings: Settings, works_in: str | None = 
     if problems:
         raise RejectedError(file.name, problems)
     return file
+
+
+def content_of(name: str, path: Path) -> bytes:
+    """Return what is in a task's file. RejectedError when it is none that may be read, whatever time passes."""
+    try:
+        return durable.read(path, MAX_TASK)
+    except durable.UnreadableError as error:
+        if error.again:
+            raise
+        raise RejectedError(printable(name), (Problem(f"the file {error.reason}", error.advice),)) from error
 
 
 def is_within(path: str, folders: Iterable[str]) -> bool:

@@ -31,8 +31,10 @@ MAX_READ: Final = 16 * 1024 * 1024
 class UnreadableError(RunnerError):
     """Something under a name that we want to read is not a plain, readable, reasonably small file."""
 
-    def __init__(self, message: str, *, passing: bool = False, again: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, name: str, reason: str, advice: str = "", *, passing: bool = False, again: bool = False) -> None:
+        super().__init__(f"{name} {reason}")
+        self.reason = reason
+        self.advice = advice
         self.passing = passing
         """Whether the system refused it (no permission, a bad disk): the file itself may be as it must be."""
         self.again = again
@@ -172,16 +174,19 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
         link = error.errno == errno.ELOOP
         reason = "it is a symbolic link" if link else (error.strerror or str(error))
         again = not link and not isinstance(error, PermissionError)
-        raise UnreadableError(f"{path.name} cannot be read: {reason}", passing=not link, again=again) from error
+        advice = "put the file itself here, and not a link to it" if link else ""
+        message = f"cannot be read: {reason}"
+        raise UnreadableError(path.name, message, advice, passing=not link, again=again) from error
     seen = os.fstat(descriptor)
-    wrong = "is not a plain file" if not stat.S_ISREG(seen.st_mode) else ""
-    why = distrust(seen, path.parent.stat()) if not wrong else None
-    if wrong or why:
+    plain = stat.S_ISREG(seen.st_mode)
+    why = distrust(seen, path.parent.stat()) if plain else None
+    if not plain or why:
         os.close(descriptor)
-        raise UnreadableError(f"{path.name} {wrong or f'is not read: {why}'}", passing=why is not None)
+        raise UnreadableError(path.name, f"is not read: {why}" if plain else "is not a plain file", passing=plain)
     with os.fdopen(descriptor, "rb") as file:
         # Not even read when it is known to be too large; and it may still grow while it is read.
         data = file.read(limit + 1) if seen.st_size <= limit else b""
     if max(len(data), seen.st_size) > limit:
-        raise UnreadableError(f"{path.name} is larger than {limit:,} bytes")
+        advice = "put what is long into files of its own, and name them in this one"
+        raise UnreadableError(path.name, f"is larger than {limit:,} bytes", advice)
     return data
