@@ -116,6 +116,11 @@ def decode_text(data: bytes | str, *, file: str, limit: int = MAX_BYTES) -> str:
     return text
 
 
+def is_marked(data: bytes) -> bool:
+    """Say whether a text says itself that it is in an encoding in which every other byte may be NUL."""
+    return data.startswith(tuple(_MARKS))
+
+
 def decode_anyhow(data: bytes) -> str:
     """Read bytes that must not be refused: what is not understood is replaced."""
     for mark, encoding in _MARKS.items():

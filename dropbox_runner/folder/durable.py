@@ -171,6 +171,8 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise UnreadableError(path.name, "is not a plain file") from error  # a socket, or a device without a driver
         link = error.errno == errno.ELOOP
         reason = "it is a symbolic link" if link else (error.strerror or str(error))
         again = not link and not isinstance(error, PermissionError)

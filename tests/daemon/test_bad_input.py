@@ -176,7 +176,7 @@ def test_a_pipe_with_the_name_of_a_task_stops_nothing(shared: World) -> None:
     shared.move_in("plain.yaml")
     shared.wait_for("plain", "done")
     for name in ("a-pipe", "a-socket"):
-        wait_until(lambda name=name: name in shared.daemon.log.partition("watching")[2], "nobody is told of it")  # type: ignore[misc]
+        assert "is not a plain file" in (shared.wait_for(name, "failed") / "error.md").read_text()
 
 
 def test_a_folder_without_a_record_is_put_aside_with_everything_in_it(shared: World) -> None:
