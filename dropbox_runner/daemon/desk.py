@@ -89,6 +89,11 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFil
     name = record.dropped.file
     if path is None:
         raise RejectedError(name, (Problem("the task's file is gone", "put it back, or drop it again"),))
+    if folder.work.is_symlink():
+        message = "the task's folder work/ is a symbolic link, and claude would work where that leads to"
+        raise RejectedError(
+            name, (Problem(message, "put a folder in its place, or name the other one as working_dir"),)
+        )
     file = admitted(name, content_of(name, path), settings, record.working_dir)
     check_confined(name, file.task, record.working_dir, folder.path.parent.parent, settings)
     return file

@@ -15,7 +15,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.trace import step
@@ -159,10 +159,22 @@ def sync_directory(path: Path) -> None:
 
 
 def read(path: Path, limit: int = MAX_READ) -> bytes:
-    """Read a file that anybody may have put there: no links, no pipes or devices, at most `limit` bytes, only ours.
+    """Read a file that anybody may have put there: as `opened`, and at most `limit` bytes."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # Not even read when it is known to be too large; and it may still grow while it is read.
+        data = file.read(limit + 1) if size <= limit else b""
+    if max(len(data), size) > limit:
+        advice = "put what is long into files of its own, and name them in this one"
+        raise UnreadableError(path.name, f"is larger than {limit:,} bytes", advice)
+    return data
 
-    FileNotFoundError when there is none; UnreadableError, with the reason, when it is not a plain small file that only
-    we can have written.
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file that anybody may have put there, for reading: no links, no pipes or devices, only ours.
+
+    FileNotFoundError when there is none; UnreadableError, with the reason, when it is not a plain file that only we can
+    have written.
     """
     try:
         # Opened without following a link and without blocking on a pipe; checked on the open descriptor, so that
@@ -185,10 +197,4 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
     if not plain or why:
         os.close(descriptor)
         raise UnreadableError(path.name, f"is not read: {why}" if plain else "is not a plain file", passing=plain)
-    with os.fdopen(descriptor, "rb") as file:
-        # Not even read when it is known to be too large; and it may still grow while it is read.
-        data = file.read(limit + 1) if seen.st_size <= limit else b""
-    if max(len(data), seen.st_size) > limit:
-        advice = "put what is long into files of its own, and name them in this one"
-        raise UnreadableError(path.name, f"is larger than {limit:,} bytes", advice)
-    return data
+    return os.fdopen(descriptor, "rb")

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from dropbox_runner.core.stream import read_stream
+from dropbox_runner.folder import durable
 
 _STEP: Final = 65536
 
 
 def ends_in_result(log: Path) -> bool:
     """Say whether the last line of a stream is a complete result line."""
-    with log.open("rb") as file:
+    with durable.opened(log) as file:
         end = file.seek(0, os.SEEK_END)
         tail = b""
         while end > 0:

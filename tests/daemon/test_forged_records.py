@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,39 @@ def test_a_record_does_not_widen_what_the_settings_allow(world: World) -> None:
     world.wait_for("granted", "done")
     [call] = world.calls()
     assert "--allowedTools=Bash" not in call["argv"]
+
+
+# ---------------------------------------------------------------------------------------------- what lies beside it
+
+
+def test_no_link_beside_a_task_lets_claude_write_or_work_somewhere_else(world: World) -> None:
+    profile, project = world.home / ".profile", world.home / "project"
+    profile.write_text("mine\n")
+    project.mkdir()
+    (forge(world, "pending", "writes") / "run-1.jsonl").symlink_to(profile)
+    (forge(world, "pending", "works") / "work").symlink_to(project)
+    world.play([{"bash": "echo x > made-here; true"}, {"say": "Done."}])
+    daemon = world.start()
+    works = world.wait_for("works", "failed")
+    assert "work/ is a symbolic link" in (works / "error.md").read_text()
+    daemon.wait_for_log("run-1.jsonl")
+    world.move_in("fine.txt", "job fine\n")
+    world.wait_for("fine", "done")
+    assert world.where("writes") == "pending"
+    assert "run-1.jsonl is a symbolic link" in world.run("status", str(world.root)).stdout
+    assert profile.read_text() == "mine\n"
+    assert list(project.iterdir()) == []
+
+
+def test_a_pipe_in_place_of_a_log_keeps_nobody_waiting(world: World) -> None:
+    folder = forge(world, "pending", "waits")
+    os.mkfifo(folder / "run-1.stderr")
+    pipe = "cd $DROPBOX_RUNNER_TASK_DIR && rm run-1.jsonl run-1.stderr && mkfifo run-1.jsonl run-1.stderr; true"
+    world.teach("job pipe", [{"bash": pipe}, {"say": "All done."}], [{"say": "Done again."}])
+    daemon = world.start()
+    daemon.wait_for_log("run-1.stderr")
+    world.move_in("pipe.txt", "job pipe\n")
+    world.move_in("fine.txt", "job fine\n")
+    world.wait_for("fine", "done")
+    world.wait_for("pipe", "done")
+    assert world.record("pipe")["runs"][0]["verdict"] == "interrupted", "nobody knows how the first one ended"
