@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import World
+from harness import Daemon, World
 
 pytestmark = pytest.mark.slow
 
@@ -113,3 +113,35 @@ def test_a_pipe_in_place_of_a_log_keeps_nobody_waiting(world: World) -> None:
     world.wait_for("fine", "done")
     world.wait_for("pipe", "done")
     assert world.record("pipe")["runs"][0]["verdict"] == "interrupted", "nobody knows how the first one ended"
+
+
+def test_no_link_in_place_of_one_of_our_folders_has_somebodys_files_taken_for_tasks(world: World) -> None:
+    documents = world.home / "documents"
+    (documents / "thesis").mkdir(parents=True)
+    pending = world.root / "pending"
+    pending.rmdir()
+    pending.symlink_to(documents)
+    refused = world.launch()
+    assert refused.wait() == 78
+    assert f"{pending} is a symbolic link" in refused.log
+    pending.unlink()
+    pending.mkdir(mode=0o700)
+    daemon = world.start("--poll", "0.2")
+    pending.rmdir()
+    pending.symlink_to(documents)
+    daemon.wait_for_log(f"nothing is done until it can: {pending}: it is a symbolic link")
+    pending.unlink()
+    world.move_in("fine.txt", "job fine\n")
+    world.wait_for("fine", "done")
+    assert [path.name for path in documents.rglob("*")] == ["thesis"]
+
+
+def test_a_question_without_end_leaves_room_for_the_others(world: World, daemon: Daemon) -> None:
+    world.play([{"ask": {"text": "Why? " * 10_000}}])
+    world.move_in("long.txt", "work\n")
+    folder = world.wait_for_question("long")
+    said = world.run("status", str(world.root)).stdout
+    assert "Why?" in said
+    assert "question.md" in said
+    assert len(said) < 4000
+    assert len((folder / "question.md").read_text()) > 40_000
