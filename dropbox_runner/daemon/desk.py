@@ -95,7 +95,7 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFil
             name, (Problem(message, "put a folder in its place, or name the other one as working_dir"),)
         )
     file = admitted(name, content_of(name, path), settings, record.working_dir)
-    check_confined(name, file.task, record.working_dir, folder.path.parent.parent, settings)
+    check_confined(file, record.working_dir, folder.path.parent.parent, settings)
     return file
 
 
