@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.recordfields import Amount, Count, PlainName, UnixTime
+from dropbox_runner.core.recordfields import Amount, Count, PlainName, Steady, UnixTime
 from dropbox_runner.core.states import Verdict
 
 VERSION = 1
@@ -61,7 +61,7 @@ class StopOrder(_Kept):
 
     verdict: Verdict
     reason: str
-    steady: Amount
+    steady: Steady
     """When, on the steady clock of `boot`."""
     boot: str
 
@@ -138,7 +138,7 @@ class Run(_Kept):
     why: Why
     resumed: bool
     started_at: str
-    steady: Amount
+    steady: Steady
     """When it was started, on the steady clock of `boot`; the timeout counts from here."""
     boot: str
     timeout: Amount | None = None
@@ -159,7 +159,7 @@ class Run(_Kept):
     turns: Count | None = None
     messages: Count = 0
     """How many messages of the model are in its log, also when it died before its result."""
-    seconds: Amount | None = None
+    seconds: Steady | None = None
     swept: tuple[str, ...] = ()
     """Processes that outlived the run and were stopped by us."""
     planned: Next | None = None

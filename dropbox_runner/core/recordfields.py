@@ -32,4 +32,6 @@ Timestamp: TypeAlias = Annotated[str, AfterValidator(_timestamp)]
 UnixTime: TypeAlias = Annotated[float, Field(ge=0, le=_LATEST)]
 Amount: TypeAlias = Annotated[float, Field(ge=0, le=MOST)]
 """Dollars, or seconds; neither `nan` nor `inf`, with which nothing could be compared."""
+Steady: TypeAlias = Annotated[float, Field(ge=-MOST, le=MOST)]
+"""A moment on the steady clock, or the time between two; of a run that began before this boot it may be negative."""
 Count: TypeAlias = Annotated[int, Field(ge=0, le=MOST)]
