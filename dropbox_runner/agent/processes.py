@@ -6,6 +6,7 @@ was checked against these three after it had been opened, so it can never reach 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 import psutil
@@ -217,7 +219,19 @@ class _Watched:
 
 def _private(path: str, flags: int) -> int:
     # Streams hold everything the agent has read. Only these files: a umask would also change what it makes.
-    return os.open(path, flags, 0o600)
+    # Whoever shares the folder may have put a link under this name, or a pipe, which would keep us waiting.
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, f"{Path(path).name} is a symbolic link") from error
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, f"{Path(path).name} is not a plain file") from error
+        raise
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ENXIO, f"{Path(path).name} is not a plain file")
+    return descriptor
 
 
 class Agents:

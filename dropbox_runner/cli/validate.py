@@ -9,10 +9,8 @@ import typer
 
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.names import printable, why_no_task
-from dropbox_runner.folder import durable
-from dropbox_runner.folder.admission import admitted
+from dropbox_runner.folder.admission import admitted, content_of
 from dropbox_runner.folder.config import load_settings
-from dropbox_runner.folder.taskfolder import MAX_TASK
 
 
 def validate(
@@ -25,7 +23,7 @@ def validate(
     for file in files:
         shown = printable(str(file))
         try:
-            admitted(str(file), durable.read(file, MAX_TASK), settings)
+            admitted(str(file), content_of(str(file), file), settings)
         except RejectedError as error:
             bad += 1
             typer.echo(str(error), err=True)

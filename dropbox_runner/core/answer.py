@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
-from dropbox_runner.core.cleantext import clean_text, decode_anyhow, without_end_mark
+from dropbox_runner.core.cleantext import clean_text, decode_anyhow, is_blank, is_marked, without_end_mark
 from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.names import Kind, kind_of
 from dropbox_runner.core.taskfields import to_bool
@@ -27,6 +27,8 @@ MAX_ANSWER_BYTES = 8 << 20
 
 _KEYS = ("answer", "text")
 _NUMBER = re.compile(r"[#(]?(\d{1,3})[.)]?", re.ASCII)
+_MOST_NULS = 4
+"""One of so many bytes; where more are NUL, it is no text."""
 _DONE = re.compile(
     r"^[ \t]*[\"']?done[\"']?[ \t]*:[ \t]*[\"']?(?:true|yes|on)[\"']?[ \t]*,?[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
@@ -63,9 +65,12 @@ def parse_answer(filename: str, data: bytes, questions: Sequence[Question] = ())
     """Read an answer file. Never raises."""
     if len(data) > MAX_ANSWER_BYTES:
         return Answer("", problem=f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB")
+    if not is_marked(data) and (data.endswith(b"\0") or data.count(0) * _MOST_NULS > len(data)):
+        # Else claude would go on with what a sync tool has only begun to write.
+        return Answer("", problem="the answer holds NUL bytes: half of it is missing, or it is no text")
     text, ended = _read(filename, data)
     text = text.strip("\n").rstrip()
-    if not text.strip():
+    if is_blank(text):
         return Answer("", ended, "the answer is empty")
     return Answer(_option_meant(text, questions), ended)
 
@@ -99,6 +104,8 @@ def _from_yaml(raw: str) -> tuple[str, bool]:
 def _from_fields(content: dict[str, Any]) -> tuple[str, bool]:
     done = to_bool(content.get("done", False))
     values = [value for key, value in content.items() if key in _KEYS]
+    if set(content) == {"done"}:
+        return "", done
     if len(values) != 1 or not set(content) <= {*_KEYS, "done"}:
         # Something else stands beside the answer. It is meant for claude, so claude gets all of it.
         raise ValueError

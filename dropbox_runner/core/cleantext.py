@@ -22,6 +22,10 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _NAMES = {"\x00": "NUL", "\x07": "bell", "\x08": "backspace", "\x0c": "form feed", "\r": "CR", "\x1b": "ESC"}
+_A_LINE = 64
+_NO_TEXT = Problem(
+    "the file is no text", "a picture, a program or an archive is no task; name such files in one", line=1
+)
 _SAVE_AS_UTF8 = "save the file as UTF-8 (most editors: Save as, Encoding: UTF-8)"
 
 
@@ -34,6 +38,11 @@ def find_control(text: str) -> int | None:
 def find_invisible(text: str) -> int | None:
     """Where the first character stands that shows a line otherwise than it is: turned round, or with a gap unseen."""
     return next((at for at, char in enumerate(text) if _is_unseen(char)), None)
+
+
+def is_blank(text: str) -> bool:
+    """Say whether nothing of a text can be seen."""
+    return not text.strip() or all(char.isspace() or _is_unseen(char) for char in text)
 
 
 def describe_character(char: str) -> str:
@@ -112,6 +121,11 @@ def decode_text(data: bytes | str, *, file: str, limit: int = MAX_BYTES) -> str:
     return text
 
 
+def is_marked(data: bytes) -> bool:
+    """Say whether a text says itself that it is in an encoding in which every other byte may be NUL."""
+    return data.startswith(tuple(_MARKS))
+
+
 def decode_anyhow(data: bytes) -> str:
     """Read bytes that must not be refused: what is not understood is replaced."""
     for mark, encoding in _MARKS.items():
@@ -137,18 +151,21 @@ def _decode(data: bytes, file: str) -> str:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             raise RejectedError(file, (Problem(f"the file is {encoding}, not UTF-8", _SAVE_AS_UTF8, line=1),))
-    if data and not data.strip(b"\0"):
+    if data.endswith(b"\0") and b"\0" not in (whole := data.rstrip(b"\0")):
+        what = "ends in NUL bytes" if whole else "holds nothing but NUL bytes"
         advice = "it was cut off while it was copied or synced; drop it again"
-        raise RejectedError(file, (Problem("the file holds nothing but NUL bytes", advice, line=1),))
-    # Text in a two-byte encoding without its mark shows as every other byte being NUL.
-    if data.count(0) * 3 > len(data):
+        raise RejectedError(file, (Problem(f"the file {what}", advice, line=whole.count(b"\n") + 1),))
+    # Text in a two-byte encoding without its mark shows as every other byte being NUL, and hardly one between them.
+    fewer, more = sorted((data[::2].count(0), data[1::2].count(0)))
+    if more * 3 > len(data) and fewer * 10 < more:
         raise RejectedError(file, (Problem("the file looks like UTF-16, not UTF-8", _SAVE_AS_UTF8, line=1),))
+    if data.count(0) * 10 > len(data) > _A_LINE:
+        raise RejectedError(file, (_NO_TEXT,))
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         if b"\0" in data:
-            advice = "a picture, a program or an archive is no task; name such files in one"
-            raise RejectedError(file, (Problem("the file is no text", advice, line=1),)) from None
+            raise RejectedError(file, (_NO_TEXT,)) from None
         message = f"the file is not UTF-8: byte 0x{data[error.start]:02X} (byte {error.start + 1} of the file)"
         # A letter of a western one-byte encoding is by far the likeliest reason.
         letter = data[error.start : error.start + 1].decode("cp1252", "replace")

@@ -6,6 +6,8 @@ import math
 import re
 from datetime import datetime
 
+from dropbox_runner.core.cleantext import shorten
+
 _PARTS = re.compile(
     r"(?:(?P<d>\d+(?:\.\d+)?)d(?:ays?)?)?(?:(?P<h>\d+(?:\.\d+)?)h(?:(?:ou)?rs?)?)?"
     r"(?:(?P<m>\d+(?:\.\d+)?)m(?:in(?:ute)?s?)?)?(?:(?P<s>\d+(?:\.\d+)?)s(?:ec(?:ond)?s?)?)?",
@@ -36,7 +38,7 @@ def parse_duration(text: str) -> float:
     # The length is looked at first: digits without end would cost time in the pattern and in float().
     found = _PARTS.fullmatch(packed) if len(packed) <= 40 else None
     if not found:
-        raise DurationError(f"`{' '.join(text.split())[:40]}` is not a length of time")
+        raise DurationError(f"`{shorten(text, 40)}` is not a length of time")
     seconds = sum(float(amount) * _SECONDS[unit] for unit, amount in found.groupdict().items() if amount)
     if seconds <= 0:
         raise DurationError("the length of time must be more than nothing")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dropbox_runner.core.cleantext import shorten
 from dropbox_runner.core.errors import Problem
-from dropbox_runner.core.settings import Settings
+from dropbox_runner.core.settings import Settings, is_the_runners_own
 from dropbox_runner.core.task import TaskFile
 from dropbox_runner.core.taskfields import PermissionMode
 
@@ -35,5 +35,7 @@ def _not_listed(
     for entry, one in enumerate(asked):
         if one not in allowed:
             message = f"asks for `{shorten(one)}`, which is not allowed on this machine"
-            advice = f"take it out, or {_OWNER} put `{shorten(one)}` into `{setting}` of the settings"
+            advice = f"take it out: the runner itself decides it for each run, `{setting}` cannot hold it"
+            if setting != "allowed_args" or not is_the_runners_own(one):
+                advice = f"take it out, or {_OWNER} put `{shorten(one)}` into `{setting}` of the settings"
             yield file.problem(field, message, advice, entry)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dropbox_runner.core.errors import RunnerError
+from dropbox_runner.core.recordfields import Amount, Count, PlainName, Steady, UnixTime
 from dropbox_runner.core.states import Verdict
 
 VERSION = 1
@@ -60,7 +61,7 @@ class StopOrder(_Kept):
 
     verdict: Verdict
     reason: str
-    steady: float
+    steady: Steady
     """When, on the steady clock of `boot`."""
     boot: str
 
@@ -90,13 +91,13 @@ class Next(_Kept):
     why: Why
     detail: str = ""
     """What went wrong, for a retry."""
-    round: int | None = None
+    round: Count | None = None
     """Which question and answer it goes on with: question-N.json, answer-N.*."""
-    answers: tuple[str, ...] = ()
+    answers: tuple[PlainName, ...] = ()
     """The files that become answer-N.*; named here first, so that a crash in between loses none."""
     passes_answer: bool = True
     """Whether the answer's text goes on to claude; `allow` and the like are for the runner alone."""
-    told: int | None = None
+    told: Count | None = None
     """The round that claude is told of, where it is not the one that is closed: the runner asked in between."""
 
 
@@ -131,16 +132,16 @@ class Outcome(_Kept):
 class Run(_Kept):
     """One process of claude, from just before its start."""
 
-    number: int
-    id: str
+    number: Count
+    id: PlainName
     """In the environment of everything the run starts: the mark by which left-overs are found."""
     why: Why
     resumed: bool
     started_at: str
-    steady: float
+    steady: Steady
     """When it was started, on the steady clock of `boot`; the timeout counts from here."""
     boot: str
-    timeout: float | None = None
+    timeout: Amount | None = None
     """Seconds it may take, as task and settings said when it was started."""
     process: Annotated[ProcessId | None, BeforeValidator(_identity_or_none)] = None
     """None: between "about to start" and "started", or the daemon died in between."""
@@ -151,20 +152,20 @@ class Run(_Kept):
     reason: str = ""
     exit_code: int | None = None
     """None when nobody knows: the run was adopted after a restart of the daemon."""
-    session_cost_usd: float | None = None
+    session_cost_usd: Amount | None = None
     """The session's total as claude reported it at the end of this run (it is cumulative over resumes)."""
-    cost_usd: float | None = None
+    cost_usd: Amount | None = None
     """What this run alone cost; None when it died before it could say."""
-    turns: int | None = None
-    messages: int = 0
+    turns: Count | None = None
+    messages: Count = 0
     """How many messages of the model are in its log, also when it died before its result."""
-    seconds: float | None = None
+    seconds: Steady | None = None
     swept: tuple[str, ...] = ()
     """Processes that outlived the run and were stopped by us."""
     planned: Next | None = None
     """What it was started for, and with `late` and `edited` what it was to tell: if it was cut off before the model had
     said a word, nobody may ever have read it, and the next run tells it again."""
-    late: tuple[str, ...] = ()
+    late: tuple[PlainName, ...] = ()
     edited: bool = False
 
     @property
@@ -193,7 +194,7 @@ class Subtask(_Kept):
 
     id: str
     name: str
-    share_usd: float | None = None
+    share_usd: Amount | None = None
     """What was taken off this task's budget for it."""
 
 
@@ -213,33 +214,33 @@ class Record(_Kept):
     name: str
     dropped: Dropped
     taken_at: str
-    session_id: str
+    session_id: PlainName
     session_seen: bool = False
     """Whether claude has ever reported this session: from then on it is resumed, never started."""
     working_dir: str | None = None
     """Chosen at the first start and kept, because a session belongs to its directory."""
     priority: int = 0
     """Lower starts first."""
-    not_before: float | None = None
+    not_before: UnixTime | None = None
     """Unix time before which no run is started."""
-    rounds: int = 0
+    rounds: Count = 0
     """How many questions have been closed with an answer."""
-    cut_off: int = 0
+    cut_off: Count = 0
     """Interruptions in a row; reset by any run that ends by itself."""
-    retried: int = 0
-    throttled: int = 0
+    retried: Count = 0
+    throttled: Count = 0
     """Runs in a row that the API could not serve."""
-    throttled_since: float | None = None
+    throttled_since: UnixTime | None = None
     """Unix time of the first of these."""
     rules: tuple[str, ...] = ()
     """Permissions that a person has granted for the rest of the task."""
-    budget_usd: float | None = None
+    budget_usd: Amount | None = None
     """A new total that a person has set in an answer; it takes the place of the task's own."""
-    parent: str | None = None
+    parent: PlainName | None = None
     """The task that handed this one over."""
-    depth: int = 0
+    depth: Count = 0
     """How many tasks stand above it."""
-    share_usd: float | None = None
+    share_usd: Amount | None = None
     """What its parent's budget has left for it."""
     subtasks: tuple[Subtask, ...] = ()
     """The tasks that it has handed over itself."""
@@ -254,11 +255,11 @@ class Record(_Kept):
     """The task's file was replaced by a newer one of which the session has not been told yet."""
     changed: bool = False
     """The task's file was changed in pending/, and has not been read since: whoever is at it may not have finished."""
-    attached: tuple[str, ...] = ()
+    attached: tuple[PlainName, ...] = ()
     """What newer texts of it have brought along, by its name in work/; the next prompt names it."""
     not_acted_on: tuple[str, ...] = ()
     """Fields of the task that this version reads, but does nothing about."""
-    late: tuple[str, ...] = ()
+    late: tuple[PlainName, ...] = ()
     """Answers that came too late for their question; the next prompt passes them on."""
     runs: tuple[Run, ...] = ()
     history: tuple[Event, ...] = ()
@@ -344,7 +345,7 @@ def read_record(data: bytes) -> Record:
                 f"record.json was written by a newer version of dropbox-runner (record version {version}, this one "
                 f"knows {VERSION}) and says something new at {where}: upgrade dropbox-runner"
             ) from error
-        raise RecordError(f"record.json: {where}: {first['msg']}") from error
+        raise RecordError(f"record.json: {where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def _version(data: bytes) -> int:

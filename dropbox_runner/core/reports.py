@@ -46,7 +46,7 @@ def result_markdown(record: Record, outcome: Outcome, text: str) -> str:
     """Lay out result.md: claude's last message first, because that is what the person came for."""
     rows = [
         ("Verdict", outcome.verdict.value),
-        ("Why", outcome.reason.strip().partition("\n")[0]),
+        ("Why", masked(outcome.reason.strip().partition("\n")[0])),
         ("Cost", money(record)),
         ("Turns", str(record.turns)),
         ("Duration", format_duration(record.seconds)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from dropbox_runner.core.names import Kind, kind_of
 from dropbox_runner.core.record import Record
@@ -103,6 +103,8 @@ class Look:
     watched: frozenset[str] = frozenset()
     """The ids of the runs whose processes this daemon watches."""
     left_alone: tuple[LeftAlone, ...] = ()
+    held: Mapping[str, Wait] = field(default_factory=dict)
+    """The tasks that could not be started a moment ago, and why."""
 
 
 @dataclass(frozen=True)

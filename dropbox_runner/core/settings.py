@@ -37,10 +37,15 @@ def _checked(launcher: tuple[str, ...]) -> tuple[str, ...]:
     return launcher
 
 
+def is_the_runners_own(option: str) -> bool:
+    """Say whether this option of claude cannot be left to a task; `-rID` is `-r` with its value."""
+    return (option if option.startswith("--") else option[:2]) in _THE_RUNNERS_OWN
+
+
 def _option(text: str) -> str:
     if not re.fullmatch(r"--?[A-Za-z][\w-]*", text, re.ASCII):
         raise ValueError(f"`{text}` is not the name of an option; write it like `--name`, without a value")
-    if text in _THE_RUNNERS_OWN:
+    if is_the_runners_own(text):
         raise ValueError(f"`{text}` cannot be left to tasks: the runner itself decides it for each run")
     return text
 

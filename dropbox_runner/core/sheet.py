@@ -51,10 +51,11 @@ def _front_matter(file: str, text: str) -> tuple[str, int]:
     The first `---` stays with them: YAML takes it for the start of a document, and lines count as in the file.
     """
     lines = text.split("\n")
-    if lines[0].rstrip() != "---":
+    first = next(number for number, line in enumerate(lines, start=1) if line.strip())
+    if lines[first - 1].rstrip() != "---":
         return "", 1
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(lines[first:], start=first + 1):
         if line.rstrip() in ("---", "..."):
             return "\n".join(lines[: number - 1]), number + 1
     advice = "write a line `---` after the last field; if the file has no fields, delete the first line"
-    raise RejectedError(file, (Problem("the fields that begin here have no end", advice, 1, 1, "---"),))
+    raise RejectedError(file, (Problem("the fields that begin here have no end", advice, first, 1, "---"),))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dropbox_runner.core.actions import Start
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.plan import Draft
@@ -9,6 +11,10 @@ from dropbox_runner.core.record import Record, Why
 from dropbox_runner.core.seen import Limits, Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
+
+_MOST_PASSED: Final = 5
+"""How many tasks that cannot be started the others go past. Where there are more, it is no single task's trouble, and
+ten thousand others need not be tried as well."""
 
 
 def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
@@ -23,6 +29,7 @@ def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
     full = Wait(f"waiting for a free place ({places} at a time)")
     if free and look.paused is None:
         ready.sort(key=lambda one: _rank(*one))
+    passed = 0
     for seen, record in ready:
         if draft.busy(seen.name):
             continue
@@ -33,6 +40,9 @@ def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
             draft.wait(seen.name, seen.text_wait)
         elif early_by > 0:
             draft.wait(seen.name, Wait(_too_early(record), now.steady + early_by))
+        elif seen.name in look.held and passed < _MOST_PASSED:
+            passed += 1
+            draft.wait(seen.name, look.held[seen.name])
         elif free > 0 and starts_left > 0:
             free, starts_left = free - 1, starts_left - 1
             draft.act(Start(seen.name))

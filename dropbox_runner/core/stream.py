@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dropbox_runner.core.recordfields import MOST
+
 _TELLING = re.compile(rb'"type"\s*:\s*"(?:result|assistant|rate_limit_event)"|"subtype"\s*:\s*"init"')
 """Only lines that hold one of these are parsed at all; with blanks, as other writers of JSON put them.
 
@@ -78,8 +80,9 @@ class Ending:
         return self.last_words if self.result.get("is_error") is False else ""
 
     def number(self, key: str) -> float | None:
-        """Return a number of the result line, or None when it has none of that name."""
-        return _number((self.result or {}).get(key))
+        """Return a number of the result line; None when it has none of that name, or one that nothing can amount to."""
+        number = _number((self.result or {}).get(key))
+        return number if number is not None and 0 <= number <= MOST else None
 
 
 def read_stream(lines: Iterable[bytes]) -> Ending:

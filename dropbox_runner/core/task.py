@@ -87,6 +87,7 @@ NOT_ACTED_ON = ("depends_on", "exclusive", "worktree", "verify", "notify")
 """Fields that are read and checked, but about which this version does nothing; a task that uses one is told so."""
 
 _ALIASES = {"prompt": "instructions"}
+_AT_THE_TOP = ("claude", "done")
 _TEXTS = ("instructions", "description", "system_prompt_append")
 _NOTHING = ("~", "null")
 """How YAML writes "no value"; a model of this name is never meant."""
@@ -228,14 +229,14 @@ def _entries(document: Document, problems: list[Problem]) -> Iterator[tuple[Path
 
 def _cut_texts(document: Document) -> Iterator[Problem]:
     for path, line, column in document.comments_cut:
-        if path[-1] in (*_TEXTS, *_ALIASES):
+        if path[-1] in (*_TEXTS, *_ALIASES, "name"):
             message = f"`{path[-1]}` is cut off at the `#`: outside quotes, ` #` begins a comment"
             yield problem_in(document.lines, line, column, message, quote_it(document.lines, line))
 
 
 def _unknown(document: Document, path: Path, key: str, *, show_all: bool) -> Problem:
     synonyms = (field for field, others in _SYNONYMS.items() if key.casefold().replace("-", "_") in others)
-    guess = next(synonyms, None) or did_you_mean(key, (*KNOWN_FIELDS, *_ALIASES, "claude", "done"))
+    guess = next(synonyms, None) or did_you_mean(key, (*KNOWN_FIELDS, *_ALIASES, *_AT_THE_TOP * (len(path) == 1)))
     advice = f"did you mean `{guess}`?" if guess else _ALL * show_all
     return document.problem(path, f"there is no field `{shorten(key)}`", advice, key=True)
 

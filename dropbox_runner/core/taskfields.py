@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 from pydantic import AfterValidator, BeforeValidator, StrictBool, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from dropbox_runner.core.cleantext import describe_character, find_control, find_invisible, shorten
+from dropbox_runner.core.cleantext import describe_character, find_control, find_invisible, is_blank, shorten
 from dropbox_runner.core.durations import DurationError, parse_duration
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def to_bool(value: Any) -> bool:
         return value
     word = value.strip().lower() if isinstance(value, str) else None
     if word not in _TRUE + _FALSE:
-        raise flaw(f"must be true or false, not {_show(value)}")
+        raise flaw(f"must be true or false, not {_show(value)}", "write `yes` or `no`, or leave it out")
     return word in _TRUE
 
 
@@ -92,7 +92,7 @@ def _show(value: Any) -> str:
 
 
 def _not_blank(text: str) -> str:
-    if not text.strip():
+    if is_blank(text):
         raise flaw("is empty", "write something, or delete the line")
     return text
 
@@ -101,7 +101,7 @@ def _one_line(text: str) -> str:
     text = _not_blank(text).strip()
     at = find_control(text)
     if "\n" in text or "\t" in text:
-        raise flaw("must be one line, without tabs")
+        raise flaw("must be one line, without tabs", "write it on one line, with spaces")
     if at is None:
         at = find_invisible(text)
     if at is not None:
@@ -112,14 +112,20 @@ def _one_line(text: str) -> str:
 def _argument(text: str) -> str:
     """Refuse what claude's command line could take for an option."""
     if _one_line(text).startswith("-"):
-        raise flaw(f"must not begin with `-`: `{shorten(text.strip(), 40)}`")
+        raise flaw(
+            f"must not begin with `-`: `{shorten(text.strip(), 40)}`",
+            "mend the value: what begins so would be taken for an option",
+        )
     return _at_most(_one_line(text), _LONGEST_ARGUMENT)
 
 
 def _option(text: str) -> str:
     """Refuse what is no option in one piece: a value of its own would be taken for the prompt."""
     if not _OPTION.match(text.strip()):
-        raise flaw(f"must be an option such as `--name=value`, in one piece: `{shorten(text, 40)}`")
+        raise flaw(
+            f"must be an option such as `--name=value`, in one piece: `{shorten(text, 40)}`",
+            "write each option as an entry of its own, `- --name=value`, with its value behind a `=`",
+        )
     return _at_most(text.strip(), _LONGEST_ARGUMENT)
 
 
@@ -149,13 +155,13 @@ def _whole_number(value: Any) -> int:
     if isinstance(value, str) and re.fullmatch(r"\d{1,4}", value.strip(), re.ASCII):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_RETRIES:
-        raise flaw(f"must be a whole number from 0 to {MOST_RETRIES}, not {_show(value)}")
+        raise flaw(f"must be a whole number from 0 to {MOST_RETRIES}, not {_show(value)}", "write such as `2`")
     return value
 
 
 def _amount(value: Any) -> float:
     text = str(value).strip()
-    amount = float(text) if re.fullmatch(r"\d{1,12}(\.\d*)?", text, re.ASCII) else math.nan
+    amount = float(text) if re.fullmatch(r"\d{1,12}(\.\d*)?|\.\d+", text, re.ASCII) else math.nan
     if isinstance(value, bool) or not amount > 0:
         raise flaw(
             f"must be an amount above 0, not {_show(value)}", "write a plain number of dollars, such as `5` or `2.50`"
@@ -182,7 +188,8 @@ def _moment(text: str) -> str:
         raise flaw(f"is no date or time: `{shorten(text, 40)}`", advice) from None
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         # At the ends of the calendar a time cannot be told in another zone any more.
-        raise flaw(f"must be in the years {_FIRST_YEAR} to {_LAST_YEAR}: `{shorten(text, 40)}`")
+        message = f"must be in the years {_FIRST_YEAR} to {_LAST_YEAR}: `{shorten(text, 40)}`"
+        raise flaw(message, "mend the year, or leave it out")
     return text
 
 

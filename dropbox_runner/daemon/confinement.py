@@ -16,10 +16,12 @@ from dropbox_runner.agent import sandbox
 from dropbox_runner.agent.environment import CONFIG_DIR, Commands
 from dropbox_runner.agent.program import find_program, programs
 from dropbox_runner.agent.sandbox import View
+from dropbox_runner.core.cleantext import shorten
 from dropbox_runner.core.clock import Now
-from dropbox_runner.core.errors import Problem, RejectedError
+from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.settings import Settings
-from dropbox_runner.core.task import Task
+from dropbox_runner.core.task import Task, TaskFile
+from dropbox_runner.folder.admission import is_within
 from dropbox_runner.folder.layout import Layout, config_file, local_state, state_home
 
 _TEMPORARY: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - each sandbox gets its own
@@ -103,19 +105,30 @@ def _is_path(text: str) -> bool:
     return False
 
 
-def check_confined(file: str, task: Task, root: Path, settings: Settings) -> None:
-    """RejectedError when the task names a folder that would open the sandbox, or hand our own records to the agent."""
+def check_confined(file: TaskFile, works_in: str | None, root: Path, settings: Settings) -> None:
+    """RejectedError when the task names something that would open the sandbox, or hand our own records to the agent."""
     if settings.sandbox == "none":
         return
-    named = [("working_dir", task.working_dir)] if task.working_dir is not None else []
-    named += [("context_files", path) for path in task.context_files]
-    problems = tuple(
-        Problem(f"{field}: {path} cannot be given to an agent in the sandbox: {why}", "name a folder inside it")
-        for field, path in named
-        if (why := _opens(real(path), root)) is not None
-    )
+    task, allowed = file.task, settings.allowed_working_dirs
+    named: list[tuple[str, str, int | None]] = [
+        ("working_dir", path, None) for path in dict.fromkeys((task.working_dir, works_in)) if path is not None
+    ]
+    named += [("context_files", path, entry) for entry, path in enumerate(task.context_files)]
+    configs = [(path, entry) for entry, path in enumerate(task.mcp_config) if _is_path(path)]
+    named += [("mcp_config", path, entry) for path, entry in configs]
+    problems = []
+    for field, path, entry in named:
+        if (why := _opens(real(path), root)) is not None:
+            message = f"asks for {shorten(path, 200)}, which cannot be given to an agent in the sandbox: {why}"
+            problems.append(file.problem(field, message, "name something inside it", entry))
+    # Outside of the sandbox claude could read it anyway; here it is seen because it is named.
+    for path, entry in configs:
+        if allowed is not None and path not in settings.allowed_mcp_configs and not is_within(path, allowed):
+            message = f"may not name {shorten(path, 200)}: it would be seen in the sandbox"
+            advice = "whoever owns this machine can put it into `allowed_mcp_configs` of the settings"
+            problems.append(file.problem("mcp_config", message, advice, entry))
     if problems:
-        raise RejectedError(file, problems)
+        raise RejectedError(file.name, tuple(problems))
 
 
 def _opens(path: Path, root: Path) -> str | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 
-from dropbox_runner.agent.environment import Commands
+from dropbox_runner.agent.environment import CONFIG_DIR, Commands
 from dropbox_runner.agent.processes import Agents
+from dropbox_runner.core.cleantext import shorten
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import Problem, RejectedError, RunnerError
 from dropbox_runner.core.record import Outcome, Record
@@ -16,7 +18,7 @@ from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import Task, TaskFile, parse_task
 from dropbox_runner.daemon.confinement import check_confined
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.admission import admitted
+from dropbox_runner.folder.admission import admitted, content_of
 from dropbox_runner.folder.gatefile import GateFile
 from dropbox_runner.folder.layout import ERROR, RESULT, RESULT_TEXT
 from dropbox_runner.folder.ledger import Ledger
@@ -87,14 +89,26 @@ def read_task(folder: TaskFolder, record: Record, settings: Settings) -> TaskFil
     name = record.dropped.file
     if path is None:
         raise RejectedError(name, (Problem("the task's file is gone", "put it back, or drop it again"),))
-    try:
-        file = admitted(name, durable.read(path, MAX_TASK), settings)
-    except durable.UnreadableError as error:
-        if error.again:
-            raise
-        raise RejectedError(name, (Problem(str(error), "drop a plain file that you own"),)) from error
-    check_confined(name, file.task, folder.path.parent.parent, settings)
+    if folder.work.is_symlink():
+        message = "the task's folder work/ is a symbolic link, and claude would work where that leads to"
+        raise RejectedError(
+            name, (Problem(message, "put a folder in its place, or name the other one as working_dir"),)
+        )
+    file = admitted(name, content_of(name, path), settings, record.working_dir)
+    check_confined(file, record.working_dir, folder.path.parent.parent, settings)
     return file
+
+
+def check_config_dir(desk: Desk, record: Record) -> None:
+    """RejectedError when claude was to start with a configuration that we have never given it.
+
+    It can name programs to be run, and the record that names it lies in the folder: others may have written it.
+    """
+    chosen = record.config_dir
+    if chosen and chosen != os.environ.get(CONFIG_DIR) and not desk.ledger.knows_config(chosen):
+        message = f"its session is said to have begun with claude's configuration in {shorten(chosen, 200)}"
+        advice = f"if that is so, start the daemon with {CONFIG_DIR} set to it; else drop the task's file again"
+        raise RejectedError(record.dropped.file, (Problem(message + ", which is not known here", advice),))
 
 
 def written_task(folder: TaskFolder, record: Record) -> Task | None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dropbox_runner.folder import durable
 from dropbox_runner.folder.tail import ends_in_result
 
 
@@ -47,6 +48,6 @@ class Lingering:
 
 
 def _has_result(log: Path) -> bool:
-    with suppress(OSError):
+    with suppress(OSError, durable.UnreadableError):
         return ends_in_result(log)
     return False

@@ -28,10 +28,11 @@ from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.money import left_to_spend
 from dropbox_runner.core.record import Next, ProcessId, Record, Run, StopOrder, Why
 from dropbox_runner.core.reports import summary
+from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.task import Task
-from dropbox_runner.daemon.desk import Desk, first_line, log, read_task
+from dropbox_runner.daemon.desk import Desk, check_config_dir, first_line, log, read_task
 from dropbox_runner.daemon.ending import ask_for_money
 from dropbox_runner.daemon.handover import under_parent
 from dropbox_runner.daemon.intake import note_change, put_aside, read_anew
@@ -55,6 +56,7 @@ def start(desk: Desk, action: Start) -> None:
     try:
         file = read_task(folder, record, desk.settings)
         record = under_parent(desk, record, file)
+        check_config_dir(desk, record)
     except RejectedError as error:
         desk.reject(folder, record, Verdict.REJECTED, str(error))
         return
@@ -120,6 +122,8 @@ def _launch(desk: Desk, folder: TaskFolder, record: Record, task: Task) -> Recor
         working_dir=record.working_dir or _own_choice(task),
         config_dir=os.environ.get(CONFIG_DIR, "") if record.config_dir is None else record.config_dir,
     )
+    if record.config_dir:
+        desk.ledger.note_config(record.config_dir)
     prompt = prompt_for(folder, record, task)
     run = _new_run(desk, record, planned, task)
     record = record.with_run(run).but(next=None, late=(), edited=False, attached=())
@@ -180,7 +184,7 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
     }
     settings = desk.settings
     working_dir = Path(record.working_dir) if record.working_dir is not None else folder.work
-    granted = _granted(folder, record, task)
+    granted = _granted(folder, record, task, settings)
     if settings.project_settings == "ignore":
         marks |= {READS_CLAUDE_MD: "1"}
         granted = replace(granted, directories=(str(working_dir), *granted.directories))
@@ -197,11 +201,13 @@ def _what_to_start(desk: Desk, folder: TaskFolder, record: Record, run: Run, tas
     return wrapped(desk, folder, run, task, launch)
 
 
-def _granted(folder: TaskFolder, record: Record, task: Task) -> Granted:
+def _granted(folder: TaskFolder, record: Record, task: Task, settings: Settings) -> Granted:
     directories = _directories(task)
     if record.working_dir is not None and folder.work.is_dir():
         directories += (str(folder.work),)  # what came with the task
-    return Granted(directories=directories, rules=record.rules, budget_usd=left_to_spend(record, task))
+    # Where nobody is asked, nobody can have granted anything, whatever the record says.
+    rules = record.rules if settings.on_denial == "ask" else ()
+    return Granted(directories=directories, rules=rules, budget_usd=left_to_spend(record, task))
 
 
 def _directories(task: Task) -> tuple[str, ...]:

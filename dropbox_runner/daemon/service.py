@@ -12,7 +12,7 @@ from typing import Final
 
 from dropbox_runner.agent.processes import Agents, boot_id
 from dropbox_runner.core import trace
-from dropbox_runner.core.actions import Action
+from dropbox_runner.core.actions import Action, Start
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.decide import decide
 from dropbox_runner.core.errors import RefusedError, RunnerError
@@ -196,7 +196,7 @@ class Service:
         now = self._clock()
         if self._watching is not None:
             self._arrivals.note(self._watching.hints())
-        look = self._looker.look(now, refused=len(self._refused))
+        look = replace(self._looker.look(now, refused=len(self._refused)), held=self._held(now))
         if self._trouble:
             log.info("the folder can be read again")
             self._trouble = ""
@@ -215,6 +215,15 @@ class Service:
         # As long as the look took, on a busy machine: else a long queue would be looked at more than worked on.
         self._perform(planned, desk, max(_LONGEST_WORK, self._clock().steady - now.steady))
         return look, planned
+
+    def _held(self, now: Now) -> dict[str, Wait]:
+        """Return the tasks that could not be started: they keep their place in the queue, but do not hold it up."""
+        refused = ((key_of(Start(one.name)), key, one) for key, one in self._refused.items())
+        return {
+            one.name: Wait(f"{one.reason}; trying again", one.again_at)
+            for start, key, one in refused
+            if key == start and now.steady < one.again_at
+        }
 
     def _tell(self, look: Look, planned: Plan, now: Now) -> None:
         """Let people know. A full disk, or a text that cannot be read, is no reason not to act."""

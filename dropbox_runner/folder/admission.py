@@ -8,18 +8,35 @@ from pathlib import Path
 
 from dropbox_runner.core.cleantext import shorten
 from dropbox_runner.core.errors import Problem, RejectedError
+from dropbox_runner.core.names import printable
 from dropbox_runner.core.permission import not_allowed
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.task import TaskFile, read_task_file
+from dropbox_runner.folder import durable
+from dropbox_runner.folder.taskfolder import MAX_TASK
 
 
-def admitted(name: str, data: bytes, settings: Settings) -> TaskFile:
-    """Read a task that may be run here. Raises RejectedError with all that is wrong with it."""
+def admitted(name: str, data: bytes, settings: Settings, works_in: str | None = None) -> TaskFile:
+    """Read a task that may be run here. Raises RejectedError with all that is wrong with it.
+
+    `works_in` is where its session works already, which is held against the settings as well: the record that says so
+    lies in the folder, and links and settings may have changed since.
+    """
     file = read_task_file(name, data)
-    problems = (*_paths(file, settings), *not_allowed(file, settings))
+    problems = (*_paths(file, settings, works_in), *not_allowed(file, settings))
     if problems:
         raise RejectedError(file.name, problems)
     return file
+
+
+def content_of(name: str, path: Path) -> bytes:
+    """Return what is in a task's file. RejectedError when it is none that may be read, whatever time passes."""
+    try:
+        return durable.read(path, MAX_TASK)
+    except durable.UnreadableError as error:
+        if error.again:
+            raise
+        raise RejectedError(printable(name), (Problem(f"the file {error.reason}", error.advice),)) from error
 
 
 def is_within(path: str, folders: Iterable[str]) -> bool:
@@ -40,9 +57,12 @@ def _is_there(path: str, *, folder: bool) -> bool:
     return os.path.isdir(path) if folder else os.path.exists(path)  # noqa: PTH110, PTH112
 
 
-def _paths(file: TaskFile, settings: Settings) -> Iterator[Problem]:
-    if file.task.working_dir is not None:
-        yield from _path(file, "working_dir", file.task.working_dir, settings)
+def _paths(file: TaskFile, settings: Settings, works_in: str | None) -> Iterator[Problem]:
+    wanted = file.task.working_dir
+    if wanted is not None:
+        yield from _path(file, "working_dir", wanted, settings)
+    if works_in is not None and (wanted is None or os.path.realpath(_in_full(wanted)) != works_in):
+        yield from _path(file, "working_dir", works_in, settings)
     for entry, path in enumerate(file.task.context_files):
         yield from _path(file, "context_files", path, settings, entry)
 

@@ -39,14 +39,18 @@ def _document(path: Path | None) -> Document:
         if path is not None:
             raise RefusedError(f"there is no settings file {path}") from None
         return Document(value={})
-    except (RejectedError, durable.UnreadableError) as error:
+    except RejectedError as error:
         raise RefusedError(str(error)) from error
+    except durable.UnreadableError as error:
+        raise RefusedError(f"the settings file {file} {error.reason}") from error
     except OSError as error:
         raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _in_words(document: Document, file: str, options: Mapping[str, object], error: ErrorDetails) -> str:
     name = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "tuple_type":
+        return document.problem((name,), f"{name}: must be a list", f"write `{name}: [one, another]`").render(file)
     cause = error.get("ctx", {}).get("error")
     text = str(cause) if cause is not None else error["msg"]
     if name in options:

@@ -15,7 +15,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from dropbox_runner.core.errors import RunnerError
 from dropbox_runner.core.trace import step
@@ -31,8 +31,10 @@ MAX_READ: Final = 16 * 1024 * 1024
 class UnreadableError(RunnerError):
     """Something under a name that we want to read is not a plain, readable, reasonably small file."""
 
-    def __init__(self, message: str, *, passing: bool = False, again: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, name: str, reason: str, advice: str = "", *, passing: bool = False, again: bool = False) -> None:
+        super().__init__(f"{name} {reason}")
+        self.reason = reason
+        self.advice = advice
         self.passing = passing
         """Whether the system refused it (no permission, a bad disk): the file itself may be as it must be."""
         self.again = again
@@ -157,10 +159,22 @@ def sync_directory(path: Path) -> None:
 
 
 def read(path: Path, limit: int = MAX_READ) -> bytes:
-    """Read a file that anybody may have put there: no links, no pipes or devices, at most `limit` bytes, only ours.
+    """Read a file that anybody may have put there: as `opened`, and at most `limit` bytes."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # Not even read when it is known to be too large; and it may still grow while it is read.
+        data = file.read(limit + 1) if size <= limit else b""
+    if max(len(data), size) > limit:
+        advice = "put what is long into files of its own, and name them in this one"
+        raise UnreadableError(path.name, f"is larger than {limit:,} bytes", advice)
+    return data
 
-    FileNotFoundError when there is none; UnreadableError, with the reason, when it is not a plain small file that only
-    we can have written.
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file that anybody may have put there, for reading: no links, no pipes or devices, only ours.
+
+    FileNotFoundError when there is none; UnreadableError, with the reason, when it is not a plain file that only we can
+    have written.
     """
     try:
         # Opened without following a link and without blocking on a pipe; checked on the open descriptor, so that
@@ -169,19 +183,18 @@ def read(path: Path, limit: int = MAX_READ) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise UnreadableError(path.name, "is not a plain file") from error  # a socket, or a device without a driver
         link = error.errno == errno.ELOOP
         reason = "it is a symbolic link" if link else (error.strerror or str(error))
         again = not link and not isinstance(error, PermissionError)
-        raise UnreadableError(f"{path.name} cannot be read: {reason}", passing=not link, again=again) from error
+        advice = "put the file itself here, and not a link to it" if link else ""
+        message = f"cannot be read: {reason}"
+        raise UnreadableError(path.name, message, advice, passing=not link, again=again) from error
     seen = os.fstat(descriptor)
-    wrong = "is not a plain file" if not stat.S_ISREG(seen.st_mode) else ""
-    why = distrust(seen, path.parent.stat()) if not wrong else None
-    if wrong or why:
+    plain = stat.S_ISREG(seen.st_mode)
+    why = distrust(seen, path.parent.stat()) if plain else None
+    if not plain or why:
         os.close(descriptor)
-        raise UnreadableError(f"{path.name} {wrong or f'is not read: {why}'}", passing=why is not None)
-    with os.fdopen(descriptor, "rb") as file:
-        # Not even read when it is known to be too large; and it may still grow while it is read.
-        data = file.read(limit + 1) if seen.st_size <= limit else b""
-    if max(len(data), seen.st_size) > limit:
-        raise UnreadableError(f"{path.name} is larger than {limit:,} bytes")
-    return data
+        raise UnreadableError(path.name, f"is not read: {why}" if plain else "is not a plain file", passing=plain)
+    return os.fdopen(descriptor, "rb")

@@ -19,6 +19,7 @@ from dropbox_runner.folder import owner
 from dropbox_runner.folder.layout import Layout
 from dropbox_runner.folder.owner import Owner
 from dropbox_runner.folder.store import Store
+from dropbox_runner.folder.trust import MEND, links_among
 
 _MEGABYTE: Final = 1024 * 1024
 MB_TO_TAKE: Final = 4
@@ -42,6 +43,8 @@ class Ground:
         `occupied` are the states in which tasks were seen before: what goes away with tasks in it is waited for.
         """
         root = _identity(self._layout.root)
+        for path in links_among(self._layout):
+            raise OSError(errno.ELOOP, f"it is a symbolic link. {MEND}", str(path))
         known = self._owner()
         if known is not None and known.id != self._here.id:
             raise RefusedError(

@@ -28,6 +28,7 @@ _SCHEMA = (
         "PRIMARY KEY (file, sha256, mtime_ns))"
     ),
     "CREATE TABLE IF NOT EXISTS starts (id TEXT PRIMARY KEY, at REAL)",
+    "CREATE TABLE IF NOT EXISTS configs (path TEXT PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, task TEXT, ended_at TEXT, verdict TEXT, cost_usd REAL)",
 )
 
@@ -86,6 +87,15 @@ class Ledger:
         """Return when runs were started after this moment, oldest first."""
         query = "SELECT at FROM starts WHERE at > ? ORDER BY at"
         return [float(row[0]) for row in self._ask(lambda base: base.execute(query, (moment,)).fetchall())]
+
+    def note_config(self, path: str) -> None:
+        """Remember where claude's configuration lay when a session began."""
+        self._note(lambda base: base.execute("INSERT OR IGNORE INTO configs VALUES (?)", (path,)))
+
+    def knows_config(self, path: str) -> bool:
+        """Say whether sessions have begun with claude's configuration there."""
+        query = "SELECT 1 FROM configs WHERE path = ?"
+        return bool(self._ask(lambda base: base.execute(query, (path,)).fetchall()))
 
     def note_run(self, task: str, run: Run) -> None:
         """Remember what a run cost. Noting it twice counts it once."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from dropbox_runner.core.stream import has_ended
+from dropbox_runner.folder import durable
 
 _STEP: Final = 1 << 20
 _MOST: Final = 128
@@ -20,7 +21,7 @@ def ends_in_result(log: Path) -> bool:
 
 
 def _lines_from_the_end(log: Path) -> Iterator[bytes]:
-    with log.open("rb") as file:
+    with durable.opened(log) as file:
         end = file.seek(0, os.SEEK_END)
         parts: list[bytes] = []
         """Of the line that is being collected, the last one first: joined once, as it may have 50 megabytes."""

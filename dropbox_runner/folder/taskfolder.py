@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from dropbox_runner.core.answer import answers_among
 from dropbox_runner.core.names import is_task_file
@@ -109,7 +110,9 @@ class TaskFolder:
 
     def lines(self, run: int) -> Iterator[bytes]:
         """Go through the lines of a run's stream, one in memory at a time; what is no line of claude's is left out."""
-        with suppress(FileNotFoundError), self.stream(run).open("rb") as stream:
+        if (log := _log(self.stream(run))) is None:
+            return
+        with log as stream:
             whole = True
             while line := stream.readline(_LONGEST_LINE):
                 if whole and (line.endswith(b"\n") or len(line) < _LONGEST_LINE):
@@ -118,11 +121,10 @@ class TaskFolder:
 
     def stderr_head(self, run: int, limit: int = 4000) -> str:
         """Return the beginning of what a run wrote to stderr."""
-        try:
-            with self.stderr(run).open("rb") as file:
-                return file.read(limit).decode("utf-8", "replace")
-        except FileNotFoundError:
+        if (log := _log(self.stderr(run))) is None:
             return ""
+        with log as file:
+            return file.read(limit).decode("utf-8", "replace")
 
     def file_round(self, planned: Next) -> None:
         """Give question and answers their number: question.json → question-1.json, answer.md → answer-1.md.
@@ -231,6 +233,18 @@ class TaskFolder:
         """
         names = itertools.chain([f"{stem}{suffix}"], (f"{stem}-{n}{suffix}" for n in itertools.count(2)))
         return next(path for name in names if not os.path.lexists(path := self.path / name))
+
+
+def _log(path: Path) -> BinaryIO | None:
+    """Open what a run has written; None when it is not there, or something else has been put in its place."""
+    try:
+        return durable.opened(path)
+    except FileNotFoundError:
+        return None
+    except durable.UnreadableError as error:
+        if error.again:
+            raise
+        return None
 
 
 def _unreadable(number: int) -> str:

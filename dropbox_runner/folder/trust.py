@@ -11,7 +11,9 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from dropbox_runner.core.errors import RefusedError
 from dropbox_runner.core.states import State
@@ -33,9 +35,21 @@ def distrust(seen: os.stat_result, folder: os.stat_result) -> str | None:
     return None
 
 
+MEND: Final = "Put a folder of its own in its place."
+
+
+def links_among(layout: Layout) -> Iterator[Path]:
+    """Yield those of our own folders that somebody has replaced by a link: a sync tool can bring one."""
+    return (path for path in (layout.hidden, *map(layout.state, State)) if path.is_symlink())
+
+
 def check_folder(layout: Layout, trusted_group: str | None) -> None:
     """RefusedError when somebody else could put a file into the folder, or another folder in its place."""
     trusted = _gid(trusted_group) if trusted_group is not None else None
+    for path in links_among(layout):
+        raise RefusedError(
+            f"{path} is a symbolic link, and whatever lies where it leads would be taken for tasks. {MEND}"
+        )
     for path in (layout.root, layout.hidden, *map(layout.state, State)):
         if path.exists():
             _check(path, path.stat(), trusted, ours=True)

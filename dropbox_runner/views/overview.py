@@ -18,11 +18,13 @@ from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.seen import conflicts_first
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import QUESTION, Layout
+from dropbox_runner.folder.layout import QUESTION, QUESTION_TEXT, Layout
 from dropbox_runner.folder.ledger import Spent
 from dropbox_runner.folder.scan import Found, Scanner
 from dropbox_runner.folder.taskfolder import TaskFolder
 
+_LONGEST = 1000
+"""Characters of a question on a page or screen that is to show other tasks as well."""
 LATELY = 8
 """How many ended tasks are shown."""
 
@@ -144,6 +146,8 @@ def question_of(folder: Path) -> tuple[str, tuple[str, ...]]:
     except (OSError, RunnerError):
         return "", ()
     text = " ".join(questions[0].text.split())
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… (all of it is in {QUESTION_TEXT})"
     more = f" (and {len(questions) - 1} more)" if len(questions) > 1 else ""
     options = questions[0].options if len(questions) == 1 else ()
     return masked(text + more), tuple(masked(option) for option in options)

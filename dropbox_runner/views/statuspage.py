@@ -19,7 +19,7 @@ from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
-from dropbox_runner.views.overview import LATELY, ended_row, lately, question_of
+from dropbox_runner.views.overview import LATELY, Row, ended_row, lately, question_of
 
 _MOST = 30
 """How many waiting tasks are named."""
@@ -36,7 +36,7 @@ class StatusPage:
         self._live: frozenset[str] = frozenset()
         self._failures = 0
         """How many of the daemon's failures are on the page, or have been."""
-        self._lately = deque((f"- {row.name}: {row.text}" for row in lately(layout)), maxlen=LATELY)
+        self._lately = deque(map(_ended, lately(layout)), maxlen=LATELY)
 
     def update(self, look: Look, planned: Plan, now: Now, failed: Sequence[str]) -> None:
         """Write the page if it has changed. `failed` are the tasks that went to failed/ since the start, oldest first.
@@ -59,7 +59,7 @@ class StatusPage:
             state = next((one for one in (State.DONE, State.FAILED) if self._layout.task(one, name).is_dir()), None)
             if state is not None:
                 row = ended_row(state, self._layout.task(state, name))
-                self._lately.appendleft(f"- {row.name}: {row.text}")
+                self._lately.appendleft(_ended(row))
         self._live = live
 
     def _render(self, look: Look, planned: Plan, now: Now, *, countdown: bool) -> str:
@@ -99,6 +99,10 @@ def _so_far(record: Record) -> str:
         return summary(record)
     before = f"; before that {summary(record.but(runs=record.runs[:-1]))}" if run.number > 1 else ""
     return f"run {run.number} since {_clock(datetime.fromisoformat(run.started_at).timestamp())}{before}"
+
+
+def _ended(row: Row) -> str:
+    return f"- {printable(row.name)}: {printable(row.text)}"
 
 
 def _without_time(path: Path) -> str:

@@ -20,7 +20,9 @@ def show_task(state: State, folder: TaskFolder, console: Console) -> None:
     """Print what is known of a task."""
     record = folder.record()
     console.print(
-        Text(f"{printable(folder.name)}   {state}", style="bold"), Text(str(folder.path), style="dim"), sep="\n"
+        Text(f"{printable(folder.name)}   {state}", style="bold"),
+        Text(printable(str(folder.path)), style="dim"),
+        sep="\n",
     )
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(state, folder, record):
@@ -30,7 +32,7 @@ def show_task(state: State, folder: TaskFolder, console: Console) -> None:
         console.print(Text("\nruns", style="bold"), _runs(record))
     console.print(Text("\nhistory", style="bold"))
     for event in record.history:
-        console.print(Text(f"  {event.at}  {printable(masked(event.text))}"))
+        console.print(Text(f"  {printable(event.at)}  {printable(masked(event.text))}"))
 
 
 def _facts(state: State, folder: TaskFolder, record: Record) -> list[tuple[str, str]]:
@@ -62,7 +64,7 @@ def _runs(record: Record) -> Table:
     for run in record.runs:
         table.add_row(
             Text(f"  {run.number}"),
-            Text(run.started_at),
+            Text(printable(run.started_at)),
             Text(format_duration(run.seconds) if run.seconds is not None else ""),
             Text(_cost(run)),
             Text("" if run.verdict is None else run.verdict.value.replace("_", " ")),

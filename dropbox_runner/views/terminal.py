@@ -69,9 +69,11 @@ def _sign(row: Row) -> str:
 
 
 def _when(row: Row, now: datetime) -> str:
-    if row.since is None:
-        return ""
-    passed = format_duration(max(0.0, (now - datetime.fromisoformat(row.since)).total_seconds()))
+    try:
+        since = datetime.fromisoformat(row.since or "").astimezone()
+    except (ValueError, OverflowError):
+        return ""  # none, or one that somebody has written into the record by hand
+    passed = format_duration(max(0.0, (now - since).total_seconds()))
     cost = "" if row.state in (State.DONE, State.FAILED) else _cost(row)
     return (f"run {row.run}, {passed}" if row.state == State.RUNNING else f"{passed} ago") + cost
 

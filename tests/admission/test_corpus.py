@@ -41,8 +41,8 @@ def place_of(problem: Problem) -> str:
 
 
 def is_harmless(text: str) -> bool:
-    """Whether nothing in it could steer a terminal."""
-    return not any(unicodedata.category(char) == "Cc" for char in text.replace("\n", ""))
+    """Whether nothing in it could steer a terminal, or turn round what follows it."""
+    return not any(unicodedata.category(char) in ("Cc", "Cf") for char in text.replace("\n", ""))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.verdict == "rejected"], ids=lambda case: case.file)

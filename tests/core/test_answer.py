@@ -133,6 +133,25 @@ def test_an_answer_that_is_too_large_is_a_problem() -> None:
     assert large == Answer("", problem="the answer is larger than 8 MiB")
 
 
+@pytest.mark.parametrize(
+    "data", [b"\0" * 4096, b"Use SQLite\0\0\0\0", b"PK\x03\x04\x14\0\0\0\x08", "ja".encode("utf-16-le")]
+)
+def test_an_answer_of_which_half_is_still_missing_is_waited_for(data: bytes) -> None:
+    answer = parse_answer("answer.md", data, ())
+    assert answer == Answer("", problem="the answer holds NUL bytes: half of it is missing, or it is no text")
+
+
+def test_windows_may_write_every_other_byte_as_nul_if_it_says_so() -> None:
+    assert parse_answer("answer.txt", "yes\r\n".encode("utf-16"), ()).text == "yes"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("answer.md", "\u200b\n"), ("answer.yaml", "done: true"), ("answer.json", '{"done": true}')]
+)
+def test_an_answer_that_says_nothing_is_empty(name: str, data: str) -> None:
+    assert parse_answer(name, data.encode(), ()).problem == "the answer is empty"
+
+
 @pytest.mark.parametrize("content", [b"\n", b" ", b"done:", b"a: &a [*a]\n", b"[", b"%A\n"])
 def test_large_answers_of_nothing_do_not_take_long(content: bytes) -> None:
     began = time.process_time()
@@ -153,4 +172,4 @@ def test_large_answers_of_nothing_do_not_take_long(content: bytes) -> None:
 @example("answer.json", b'{"done": 1}')
 def test_no_answer_is_refused_for_its_form(name: str, data: bytes) -> None:
     answer = parse_answer(name, data, WHICH)
-    assert answer.text.encode() or answer.problem == "the answer is empty"
+    assert answer.text.encode() or answer.problem == "the answer is empty" or b"\0" in data

@@ -863,3 +863,17 @@ def test_a_file_that_is_to_be_judged_later_has_not_been_taken_back() -> None:
     begun = seen(PENDING, rec("x"), has_task=False, bare=True)
     assert decide(Look(tasks=(begun,), later=frozenset({"x.yaml"})), NOW, Limits()).actions == ()
     assert decide(Look(tasks=(begun,)), NOW, Limits()).actions == (Forget("x"),)
+
+
+@pytest.mark.parametrize(("refused", "starts"), [(1, ["p8"]), (5, ["p8"]), (6, ["p5"])])
+def test_tasks_that_cannot_be_started_do_not_hold_up_the_others_unless_it_is_everybodys_trouble(
+    refused: int, starts: list[str]
+) -> None:
+    why = Wait("claude could not be started: no permission; trying again", 1060.0)
+    held = {f"p{number}": why for number in range(refused)}
+    tasks = tuple(queued(name) for name in (*held, "p8", "p9"))
+    planned = decide(Look(tasks=tasks, held=held), NOW, Limits())
+    assert started(planned) == starts
+    told = {one.name: one.wait for one in planned.waiting}
+    assert {told[name] for name in list(held)[:5]} == {why}
+    assert planned.wake_at == 1060.0

@@ -145,3 +145,28 @@ def test_what_only_a_newer_version_can_understand_is_no_broken_record() -> None:
     newer = FULL.to_json().replace(b'"version": 1', b'"version": 7').replace(b'"answer"', b'"teleport"')
     with pytest.raises(NewerRecordError, match=r"record version 7, .* at next.why: upgrade"):
         read_record(newer)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("late", ["../../../.ssh/id_rsa"]),
+        ("late", ["/etc/passwd"]),
+        ("attached", [".."]),
+        ("parent", "../../x"),
+        ("session_id", "x\0y"),
+        ("not_before", 1e300),
+        ("not_before", float("nan")),
+        ("budget_usd", float("inf")),
+        ("next", {"why": "answer", "round": 1, "answers": ["../../../thesis.txt"]}),
+        ("asking", {"topic": "cut_off", "planned": {"why": "answer", "answers": ["/etc/passwd"]}}),
+        ("runs", [{**json.loads(RUN.model_dump_json()), "id": "/home/me"}]),
+        ("runs", [{**json.loads(RUN.model_dump_json()), "steady": 1e308}]),
+        ("runs", [{**json.loads(RUN.model_dump_json()), "cost_usd": float("nan")}]),
+    ],
+)
+def test_what_could_lead_out_of_the_folder_or_cannot_be_reckoned_with_is_no_record(field: str, value: object) -> None:
+    data = json.loads(FULL.to_json())
+    data[field] = value
+    with pytest.raises(RecordError):
+        read_record(json.dumps(data).encode())

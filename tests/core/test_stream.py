@@ -135,7 +135,7 @@ def test_where_the_last_words_stand(fields: dict[str, object], text: str) -> Non
     assert read_stream([result(**fields)]).text == text
 
 
-@pytest.mark.parametrize("value", [None, "3", True, [1]])
+@pytest.mark.parametrize("value", [None, "3", True, [1], -1, 1e300, float("nan")])
 def test_what_is_no_number_is_none(value: object) -> None:
     assert read_stream([result(total_cost_usd=value)]).number("total_cost_usd") is None
 

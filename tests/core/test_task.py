@@ -244,6 +244,7 @@ SLIPS = {
         t.yaml:2:8: `model` must not begin with `-`: `--dangerously-skip-permissions`
             model: --dangerously-skip-permissions
                    ^
+          → mend the value: what begins so would be taken for an option
         """,
     ),
     "an option among the tools": (
@@ -252,6 +253,7 @@ SLIPS = {
         t.yaml:4:5: `allowed_tools`, entry 2, must not begin with `-`: `-x`
               - -x
                 ^
+          → mend the value: what begins so would be taken for an option
         """,
     ),
     "an empty entry": (

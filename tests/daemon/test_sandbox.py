@@ -171,11 +171,25 @@ def sleepers() -> list[str]:
 def test_a_task_cannot_have_a_folder_that_would_open_the_sandbox(confined: World, folder: str) -> None:
     confined.start()
     named = folder.replace("INBOX", str(confined.root))
-    confined.move_in("x.yaml", f"instructions: x\nworking_dir: {named}\n")
-    failed = confined.wait_for("x", "failed")
-
-    assert "cannot be given to an agent in the sandbox" in (failed / "error.md").read_text()
+    for field in ("working_dir", "context_files", "mcp_config"):
+        confined.move_in(f"{field}.yaml", f"instructions: x\n{field}: {named}\n")
+        said = (confined.wait_for(field, "failed") / "error.md").read_text()
+        assert "cannot be given to an agent in the sandbox" in said
+        assert f"{field}.yaml:2:" in said, "with its place"
     assert confined.calls() == []
+
+
+def test_a_file_of_mcp_servers_is_no_way_to_have_something_else_shown(confined: World) -> None:
+    code, key = confined.home / "code", confined.home / ".ssh" / "id_ed25519"
+    for path in (code / "mcp.json", key):
+        path.parent.mkdir()
+        path.write_text('{"mcpServers": {}}')
+    confine(confined, allowed_working_dirs=[str(code)])
+    confined.start()
+    confined.move_in("fine.yaml", f"instructions: x\nmcp_config: {code}/mcp.json\n")
+    confined.move_in("x.yaml", "instructions: x\nmcp_config: ~/.ssh/id_ed25519\n")
+    assert "`allowed_mcp_configs`" in (confined.wait_for("x", "failed") / "error.md").read_text()
+    confined.wait_for("fine", "done")
 
 
 # ---------------------------------------------------------------------------------------------- its life

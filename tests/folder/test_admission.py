@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from dropbox_runner.core.errors import RejectedError
 from dropbox_runner.core.settings import Settings
@@ -165,6 +166,14 @@ def test_what_goes_past_the_mode_must_be_listed(field: str, value: str, setting:
 )
 def test_options_that_nobody_has_allowed_are_refused(argument: str) -> None:
     assert "is not allowed on this machine" in refusal(f'additional_args: ["{argument}"]')
+
+
+@pytest.mark.parametrize("argument", ["--resume=abc", "-c", "-rabc", "--dangerously-skip-permissions"])
+def test_no_setting_is_named_that_could_not_hold_what_is_asked_for(argument: str) -> None:
+    option = argument.partition("=")[0]
+    with pytest.raises(ValidationError, match="cannot be left to tasks"):
+        Settings(allowed_args=(option,))
+    assert f"put `{option}` into `allowed_args`" not in refusal(f'additional_args: ["{argument}"]')
 
 
 @pytest.mark.parametrize("argument", ["go on", "--", "-", "--x y", "=x", "/clear", "--x\\ny"])

@@ -135,3 +135,17 @@ def test_a_bad_option_of_the_command_line_does_not_blame_the_file(file: Path) ->
     said = refusal(overrides={"settle": -1.0})
     assert "settle" in said
     assert str(file) not in said
+
+
+def test_a_link_in_its_place_is_refused_with_its_whole_name(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.symlink_to(tmp_path / "elsewhere.yaml")
+    with pytest.raises(RefusedError, match=f"{file} cannot be read: it is a symbolic link"):
+        load_settings(file)
+
+
+def test_one_value_where_a_list_belongs_is_told_in_plain_words(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("allowed_working_dirs: ~/code\n")
+    with pytest.raises(RefusedError, match=r"must be a list\n.*\n.*\n.*allowed_working_dirs: \[one, another\]"):
+        load_settings(file)

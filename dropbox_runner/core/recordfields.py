@@ -1,0 +1,37 @@
+"""The kinds of value that a record can hold. It lies in a synced folder, so others than we may have written it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+_LATEST = 1e11
+"""Unix time. In the year 5138; somewhat later no calendar can show it."""
+MOST = 10**9
+"""More dollars, seconds or turns than that are a mistake."""
+
+
+def _plain(text: str) -> str:
+    # These are put behind the path of a folder: `../..`, or a whole path, would lead out of it.
+    if text in ("", ".", "..") or "/" in text or "\0" in text:
+        raise ValueError("is no plain name")
+    return text
+
+
+def _timestamp(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+PlainName: TypeAlias = Annotated[str, AfterValidator(_plain)]
+"""The name of something in a folder, or an id by which something is called; never a path."""
+Timestamp: TypeAlias = Annotated[str, AfterValidator(_timestamp)]
+"""ISO 8601."""
+UnixTime: TypeAlias = Annotated[float, Field(ge=0, le=_LATEST)]
+Amount: TypeAlias = Annotated[float, Field(ge=0, le=MOST)]
+"""Dollars, or seconds; neither `nan` nor `inf`, with which nothing could be compared."""
+Steady: TypeAlias = Annotated[float, Field(ge=-MOST, le=MOST)]
+"""A moment on the steady clock, or the time between two; of a run that began before this boot it may be negative."""
+Count: TypeAlias = Annotated[int, Field(ge=0, le=MOST)]
