@@ -179,5 +179,5 @@ def _says_so(path: Path, has_end: Callable[[str, bytes], bool]) -> bool:
         data = durable.read(path)
     except (OSError, durable.UnreadableError):
         return False
-    # Most texts do not, which is seen without taking them apart.
-    return (data.rstrip().endswith(b".") or b"done" in data.lower()) and has_end(path.name, data)
+    # Most texts do not, which is seen without taking them apart. (In UTF-16, each second byte of such an end is NUL.)
+    return (data.rstrip(b" \t\r\n\0").endswith(b".") or b"done" in data.lower()) and has_end(path.name, data)

@@ -60,7 +60,8 @@ class Found:
         place = f"{self.state}/{self.name}"
         left = [LeftAlone(f"{place}/{name}", _CONFLICT) for name in self.files if kind_of(name) is Kind.CONFLICT]
         if self.state is State.BLOCKED:
-            left += [LeftAlone(f"{place}/{name}", _MISNAMED) for name in self.files if misnamed_answer(name)]
+            rounds = self.record.rounds if self.record is not None else None
+            left += [LeftAlone(f"{place}/{name}", _MISNAMED) for name in self.files if misnamed_answer(name, rounds)]
         return tuple(sorted(left, key=lambda one: one.name))
 
     @cached_property

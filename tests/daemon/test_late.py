@@ -174,6 +174,23 @@ def test_an_answer_that_a_sync_tool_brings_back_answers_nothing(shared: World, t
     assert [call["resume"] for call in shared.calls("job back")] == [False, True, True]
 
 
+def test_a_sync_tools_copy_of_an_answer_that_was_taken_is_not_read_with_it(world: World) -> None:
+    world.play([{"ask": {"text": "Which?"}}], [{"say": "Done."}])
+    world.start()
+    world.move_in("x.txt")
+    world.wait_for_question("x")
+    (world.root / "PAUSE").touch()
+    world.answer("x", "red\n")
+    folder = world.wait_for("x", "pending")
+    copy = folder / "answer-1.sync-conflict-20261122-063840-2BBAXIU.md"
+    copy.write_text("blue\n")
+    (world.root / "PAUSE").unlink()
+    folder = world.wait_for("x", "done")
+    assert "red" in world.calls()[1]["prompt"]
+    assert "blue" not in world.calls()[1]["prompt"]
+    assert (folder / copy.name).read_text() == "blue\n"
+
+
 def test_a_cancel_file_where_the_task_was_calls_it_off(shared: World) -> None:
     shared.teach("job cancel", [{"bash": "sleep 60"}])
     shared.move_in("called-off.txt", "job cancel\n")

@@ -239,8 +239,7 @@ ANSWERS = {
     "answer.md.bak": "",
     "answer.md.hTxYzQ": "",
     "answer.draft.md": "",
-    "answer-1.md": "",
-    "answer-12-2.txt": "",
+    "answer-1.md": "call it answer.md",
     "._answer.md": "",
     ".pending-1763800000-answer.md": "",
 }
@@ -255,6 +254,13 @@ def test_a_name_beside_an_answer_is_no_answer_and_what_may_have_been_meant_is_to
     assert one.answers == ()
     assert [left.name for left in one.left_alone] == ([f"blocked/x/{name}"] if told else [])
     assert all(told in left.reason for left in one.left_alone)
+
+
+def test_an_answer_of_an_earlier_round_is_told_apart_from_one_that_was_named_like_it(layout: Layout) -> None:
+    folder = put(layout, State.BLOCKED, "x", rounds=2)
+    for name in ("answer-1.md", "answer-2-2.txt", "answer-3.md"):
+        (folder / name).touch()
+    assert [left.name for left in found(Scanner(layout))["x"].left_alone] == ["blocked/x/answer-3.md"]
 
 
 @pytest.mark.parametrize("name", ["Answer.MD", "ANSWER.TXT", "Answer", "answer.Yaml"])
