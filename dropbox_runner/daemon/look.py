@@ -79,7 +79,7 @@ class Looker:
         drops = self._drops(inbox, _AT_ONCE + refused, now)
         found = self._scanner.tasks()
         left = tuple(one for one in inbox.left_alone if not self._more_to_come(root, one.name, now))
-        left += tuple(one for task in found for one in task.left_alone)
+        left += self._scanner.loose + tuple(one for task in found for one in task.left_alone)
         twins = _twins(found)
         seen = self._all_seen(found, twins, now)
         unfinished = {(root, _top(file)) for file in inbox.drops}  # a dropped folder is known as a whole

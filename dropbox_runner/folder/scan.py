@@ -32,6 +32,10 @@ _CONFLICT: Final = (
     "take from it what is missing in the other, then delete it"
 )
 _NO_TASK_IN_IT: Final = "left alone: a folder without a task.yaml or task.md in it"
+_LOOSE: Final = (
+    "left alone: it lies among the folders of the tasks; "
+    "move a new task into the inbox itself, and an answer into the folder of its task"
+)
 _MISNAMED: Final = "no answer by its name; call it answer.md if it is one"
 
 
@@ -134,16 +138,23 @@ class Scanner:
         self._layout = layout
         self._kept: dict[tuple[State, str], _Kept] = {}
         self._kinds: dict[str, Kind] = {}
+        self._loose: list[LeftAlone] = []
 
     def tasks(self) -> tuple[Found, ...]:
         """Return all tasks that are not finished, in no particular order."""
         kept: dict[tuple[State, str], _Kept] = {}
+        self._loose = []
         for state in LIVE:
             for entry in self._folders(state):
                 with suppress(FileNotFoundError):  # moved or deleted by hand between the listing and the reading
                     kept[state, entry.name] = self._one_or_why_not(state, entry)
         self._kept = kept
         return tuple(one.found for one in kept.values())
+
+    @property
+    def loose(self) -> tuple[LeftAlone, ...]:
+        """What the last look found among the tasks' folders: dropped, or answered, in the wrong place."""
+        return tuple(self._loose)
 
     @property
     def occupied(self) -> frozenset[State]:
@@ -169,7 +180,13 @@ class Scanner:
 
     def _folders(self, state: State) -> Iterator[os.DirEntry[str]]:
         with os.scandir(self._layout.state(state)) as entries:
-            yield from (one for one in entries if not one.name.startswith(".") and _is_folder(one))
+            for one in entries:
+                if one.name.startswith("."):
+                    continue
+                if _is_folder(one):
+                    yield one
+                elif kind_of(one.name) not in (Kind.TEMPORARY, Kind.LEFT_ALONE):
+                    self._loose.append(LeftAlone(f"{state}/{one.name}", _LOOSE))
 
     def _one_or_why_not(self, state: State, entry: os.DirEntry[str]) -> _Kept:
         try:

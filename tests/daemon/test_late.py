@@ -139,6 +139,21 @@ def test_an_answer_for_a_task_that_nobody_knows_stays_where_it_is_and_is_reporte
     shutil.rmtree(stray)
 
 
+def test_an_answer_beside_its_tasks_folder_is_reported_and_so_is_a_task_in_pending(shared: World) -> None:
+    lost = shared.root / "blocked" / "answer.md"
+    lost.write_text("red\n")
+    misplaced = shared.root / "pending" / "misplaced.yaml"
+    misplaced.write_text("instructions: work\n")
+    shared.daemon.wait_for_log("blocked/answer.md")
+    shared.daemon.wait_for_log("pending/misplaced.yaml")
+    said = {row["name"]: row["text"] for row in json.loads(shared.run("status", "--json").stdout)["left_alone"]}
+    assert "the folder of its task" in said["blocked/answer.md"]
+    assert "the inbox itself" in said["pending/misplaced.yaml"]
+    misplaced.rename(shared.root / "misplaced.yaml")
+    shared.wait_for("misplaced", "done")
+    lost.unlink()
+
+
 def test_an_empty_folder_or_a_lock_where_a_task_was_disturbs_nobody(shared: World, gate: Path) -> None:
     shared.teach("job locked", [{"wait_for": str(gate)}, {"ask": {"text": "Well?"}}], [{"say": "Done."}])
     shared.move_in("locked.txt", "job locked\n")

@@ -275,6 +275,15 @@ def test_a_tasks_file_may_be_written_in_capitals(layout: Layout) -> None:
     assert found(Scanner(layout))["x"].task_file == "TASK.YAML"
 
 
+def test_what_was_dropped_among_the_tasks_folders_is_told(layout: Layout) -> None:
+    for place in ("pending/fix.yaml", "blocked/answer.md", "running/cancel", "blocked/.answer.md.swp", "done/notes.md"):
+        (layout.root / place).touch()
+    scanner = Scanner(layout)
+    for _ in range(2):
+        scanner.tasks()
+        assert sorted(one.name for one in scanner.loose) == ["blocked/answer.md", "pending/fix.yaml", "running/cancel"]
+
+
 def test_a_conflict_copy_beside_a_task_is_told_in_whatever_state(layout: Layout) -> None:
     for state in LIVE:
         folder = put(layout, state, f"in-{state}")
