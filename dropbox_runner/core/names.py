@@ -15,6 +15,7 @@ from typing import assert_never
 from dropbox_runner.core.states import State
 
 TASK_SUFFIXES = (".yaml", ".yml", ".md", ".markdown", ".txt")
+CANCEL = "cancel"
 TASK_FILES = tuple(f"task{suffix}" for suffix in TASK_SUFFIXES)
 _STATES = frozenset(state.value for state in State)
 _LONGEST = 100
@@ -140,6 +141,14 @@ def why_no_task(name: str) -> str | None:
 def is_pause(name: str) -> bool:
     """Say whether a file of this name keeps new runs from being started: PAUSE, in any case and with any ending."""
     return name.partition(".")[0].upper() == "PAUSE" and kind_of(name) is Kind.LEFT_ALONE
+
+
+def is_cancel(name: str) -> bool:
+    """Say whether a file of this name calls its task off: `cancel`, in any case and with any ending.
+
+    Phones and some editors do not make files without an ending, and some programs hide the one that they add.
+    """
+    return name.partition(".")[0].lower() == CANCEL and kind_of(name) in (Kind.TASK, Kind.OTHER)
 
 
 def folder_name(file: str) -> str:

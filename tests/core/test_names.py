@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dropbox_runner.core.names import (
     Kind,
     folder_name,
+    is_cancel,
     is_partial,
     is_pause,
     kind_of,
@@ -216,6 +217,25 @@ def test_a_task_is_a_task(name: str) -> None:
 )
 def test_the_file_that_pauses(name: str, *, pauses: bool) -> None:
     assert is_pause(name) is pauses
+
+
+@pytest.mark.parametrize(
+    ("name", "cancels"),
+    [
+        ("cancel", True),
+        ("Cancel.txt", True),
+        ("cancel.txt.txt", True),
+        ("cancel.rtf", True),
+        ("cancel-1", False),
+        ("cancelled.md", False),
+        ("cancel.txt~", False),
+        (".cancel.swp", False),
+        ("cancel.draft.txt", False),
+        ("cancel.sync-conflict-20261122-063840-2BBAXIU.txt", False),
+    ],
+)
+def test_the_file_that_calls_a_task_off(name: str, *, cancels: bool) -> None:
+    assert is_cancel(name) is cancels
 
 
 @pytest.mark.parametrize(
