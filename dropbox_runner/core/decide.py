@@ -170,8 +170,10 @@ def _edited(seen: Seen, edit: Drop | None, draft: Draft) -> bool:
     """Say whether an edit of a task that has ended is there, or soon will be: it is not to begin another from zero."""
     if edit is not None and edit.wait is None:
         draft.act(TakeEdit(edit.file, seen.name, seen.state))
-    elif edit is not None and edit.wait is not None and edit.wait.until is not None:
-        draft.wait(seen.name, Wait("it has ended, but an edit of it is just arriving", edit.wait.until))
+    elif edit is not None and edit.wait is not None and edit.wait.somebody_is_at_it:
+        draft.wait(
+            seen.name, replace(edit.wait, reason=f"it has ended, but is being edited; {edit.file}: {edit.wait.reason}")
+        )
     else:
         return _rewritten(seen, draft)
     return True
@@ -185,7 +187,7 @@ def _rewritten(seen: Seen, draft: Draft) -> bool:
         draft.act(TakeRewrite(seen.name, seen.state))
         return True
     draft.wait(seen.name, seen.text_wait)
-    return seen.text_wait.until is not None
+    return seen.text_wait.somebody_is_at_it
 
 
 def _late(seen: Seen, draft: Draft) -> bool:
@@ -196,8 +198,7 @@ def _late(seen: Seen, draft: Draft) -> bool:
         draft.act(TakeLate(seen.name, seen.state, seen.answers))
         return True
     draft.wait(seen.name, seen.answer_wait)
-    # Not for one that somebody may keep open for hours.
-    return seen.answer_wait.until is not None
+    return seen.answer_wait.somebody_is_at_it
 
 
 def _stray(seen: Seen, draft: Draft) -> None:

@@ -81,7 +81,7 @@ class Arrivals:
         if wait is not None and self._ends(place, has_end):
             around = replace(around, ends_explicitly=True)
             wait = waits_for(sighting, around, settle, now)
-        if wait is None and probe.open_for_writing(path):
+        if (wait is None or seen.size == 0) and probe.open_for_writing(path):
             wait = waits_for(sighting, replace(around, open_for_writing=True), settle, now)
         return wait
 

@@ -249,7 +249,7 @@ class Looker:
                 wait = Wait(problem, notable=True)
             elif wait is not None and wait.reason == EMPTY:
                 # In the same words as for one that holds nothing but blanks: to a person that is the same.
-                wait = Wait("the answer is empty", notable=True)
+                wait = replace(wait, reason="the answer is empty")
             if wait is not None:
                 return replace(wait, reason=f"{name}: {wait.reason}")
         return None

@@ -228,6 +228,7 @@ def test_answers_follow_the_same_rules(world: World) -> None:
     (folders["edited"] / ".answer.md.swp").touch()
     (folders["edited"] / "answer.md").write_text("yes\n")
 
+    (world.root / "PAUSE").touch()  # so that starting them does not take the time
     begin = time.monotonic()
     (folders["written"] / "answer.md").write_text("yes\n")
     world.answer("moved", "yes\n")
@@ -239,6 +240,7 @@ def test_answers_follow_the_same_rules(world: World) -> None:
         wait_until(lambda name=name: world.where(name) != "blocked", lambda: world.story("moved"))  # type: ignore[misc]
     assert time.monotonic() - begin < AT_ONCE
     assert world.where("written") == "blocked"
+    (world.root / "PAUSE").unlink()
     wait_until(lambda: world.where("written") != "blocked", lambda: world.story("written"))
     assert time.monotonic() - begin >= SETTLE - 0.05
     for name in ways[:-1]:
