@@ -97,6 +97,8 @@ def _without_twins(look: Look, draft: Draft) -> Look:
         wait = replace(wait, reason=f"it lies in {seen.state}/{seen.name} and in {place}; {wait.reason}")
         draft.wait(seen.name, wait)
         if not runs:
+            if held.name != seen.name:
+                draft.wait(held.name, wait)  # its answer waits as well
             left_out.add((held.state, held.name))
             draft.held[same_file(record.dropped.file)] = wait
     return replace(look, tasks=tuple(seen for seen in look.tasks if (seen.state, seen.name) not in left_out))

@@ -443,6 +443,15 @@ def test_of_two_folders_with_one_task_none_is_touched_while_a_sync_tool_may_be_m
         assert SOON.reason in waiting.wait.reason
 
 
+def test_a_copy_under_another_name_holds_up_both_and_that_is_said_of_both() -> None:
+    held = seen(BLOCKED, rec(runs=(ENDED,)).with_event("-", "asked"), answers=("answer.md",))
+    copy = replace(held, name="x (2)", record=rec(runs=(ENDED,)), settling=SOON)
+    planned = decide(Look(tasks=(held, copy)), NOW, Limits())
+    assert planned.actions == ()
+    assert {one.name for one in planned.waiting} == {"x", "x (2)"}
+    assert all("blocked/x (2)" in one.wait.reason for one in planned.waiting)
+
+
 def test_an_edit_of_a_task_that_lies_in_two_places_waits_with_it() -> None:
     old = seen(BLOCKED, rec(runs=(ENDED,)))
     new = seen(PENDING, rec(runs=(ENDED,)), settling=SOON)
