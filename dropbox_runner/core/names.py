@@ -65,7 +65,7 @@ _CONFLICT = re.compile(
     | \(.*copia\ (en\ conflicto|conflictiva|in\ conflitto).*\)
     # … and in each of the languages that Dropbox speaks, with a day in it.
     | \((?=[^()]*\d{4}-\d\d-\d\d)[^()]*(confli|konfli|конфл|mo[dt]stridende|競合|冲突|衝突|충돌)
-    | \((Case|Selective\ Sync|Unicode\ Encoding|Whitespace)\ Conflict.*\)  # Dropbox
+    | \((Case|Selective\ Sync|Unicode(\ Encoding)?|Normalization|Whitespace)\ Conflict.*\)  # Dropbox, Maestral
     | \(case\ clash\ from\ .*\)     # Nextcloud
     | [_.]conflict[-_](.+[-_])?\d{8}[-_]\d{6}  # ownCloud, kDrive
     | \(SFConflict\ .*\)            # Seafile

@@ -115,6 +115,7 @@ CONFLICT = {
     "OneDrive": ["fix-laptop-safeBackup-0001.yaml"],
     "Google Drive": ["fix[Conflict].yaml", "fix_conf(1).yaml"],
     "Synology Drive": ["fix_laptop_Nov-22-120000-2026_Conflict.yaml"],
+    "Maestral": ["fix (normalization conflict).yaml", "fix (unicode conflict 1).yaml"],
     "Obsidian": ["fix (Conflicted copy phone 202611221200).md"],
 }
 LEFT_ALONE = {
