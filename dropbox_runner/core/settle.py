@@ -91,6 +91,8 @@ class Surroundings:
     """The editor that has it open, by its lock file beside it."""
     editor_known: bool = True
     """Whether that editor is known to live, and not only its lock."""
+    editor_until: float | None = None
+    """Steady clock: when the lock of one that is not known to live counts as left over."""
     closing_until: float | None = None
     """Steady clock: until when its lock, which has just gone, may come back."""
     left_over: str = ""
@@ -117,7 +119,7 @@ def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: floa
         return None
     if around.editor is not None:
         open_in = still_open(around.editor, "it", known=around.editor_known)
-        return Wait(open_in, notable=True, again=now + _EDITOR_POLL)
+        return Wait(open_in, around.editor_until, notable=True, again=now + _EDITOR_POLL)
     if around.closing_until is not None:
         return Wait("the editor that had it open has just closed it; waiting a moment", around.closing_until)
     if sighting.arrival is Arrival.MOVED_IN:

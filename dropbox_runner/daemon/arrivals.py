@@ -99,7 +99,7 @@ class Arrivals:
         if tree.refused or tree.busy:
             return Wait(tree.refused or tree.busy, notable=True)
         if tree.locked and now < sighting.since + LEFT_OVER:
-            return Wait(tree.locked, notable=True)
+            return Wait(tree.locked, sighting.since + LEFT_OVER, notable=True, again=now + settle)
         if size == 0:
             return Wait(f"{task_file} in it is empty; waiting for its content", notable=True)
         wait = waits_for(sighting, Surroundings(), settle, now)
@@ -148,15 +148,15 @@ class Arrivals:
         if lock is None:
             return Surroundings(closing_until=self._closing(place, now))
         seen = probe.fingerprint(lock.path)
-        dead = lock.alive is False
+        until = None
         if lock.alive is None and seen is not None:
             of_lock = (place[0], lock.path.name)
             self._locks[of_lock] = place
-            dead = now >= max(self._sight(of_lock, seen, now).since, sighting.since) + LEFT_OVER
-        if dead:
+            until = max(self._sight(of_lock, seen, now).since, sighting.since) + LEFT_OVER
+        if lock.alive is False or (until is not None and now >= until):
             return Surroundings(left_over=f"{lock.path.name} of {lock.editor}")
         self._open[place] = math.inf
-        return Surroundings(editor=lock.editor, editor_known=bool(lock.alive))
+        return Surroundings(editor=lock.editor, editor_known=bool(lock.alive), editor_until=until)
 
     def _closing(self, place: _Place, now: float) -> float | None:
         if place not in self._open:

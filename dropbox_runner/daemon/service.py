@@ -289,5 +289,6 @@ def _running(look: Look) -> bool:
 
 def _drained(look: Look) -> bool:
     # A file that is still empty, or open in an editor, may stay so for ever: that is not "pending".
-    settling = any(drop.wait is None or drop.wait.until is not None for drop in look.drops)
+    waits = [drop.wait for drop in look.drops]
+    settling = any(wait is None or (wait.until is not None and wait.again is None) for wait in waits)
     return not settling and not look.later and all(one.state is State.BLOCKED for one in look.tasks)
