@@ -50,7 +50,7 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
     """Return what should happen now. Calling it again after everything has been done returns no actions."""
     draft = Draft(dropped=frozenset(drop.task for drop in look.drops))
     look = _without_twins(look, draft)
-    edits = {} if limits.stopping else {same_file(readable(drop.file)): drop for drop in look.drops}
+    edits = {same_file(readable(drop.file)): drop for drop in look.drops}
     draft.left_behind = {seen.name: seen.settling for seen in look.tasks if seen.left_work and seen.settling}
     for seen in look.tasks:
         edit = edits.get(same_file(seen.record.dropped.file)) if edits and seen.record is not None else None
@@ -149,7 +149,7 @@ def _running(seen: Seen, record: Record, edit: Drop | None, now: Now, limits: Li
     if run is not None:
         if not seen.alive:
             # An edit that is complete comes first: the run is then judged as one whose task goes on.
-            ready = edit is not None and edit.wait is None
+            ready = edit is not None and edit.wait is None and not limits.stopping
             draft.act(TakeEdit(edit.file, seen.name, seen.state) if edit is not None and ready else End(seen.name))
             return
         if not seen.supervised or run.process is None:
@@ -157,7 +157,9 @@ def _running(seen: Seen, record: Record, edit: Drop | None, now: Now, limits: Li
         _alive(seen, run, now, limits, draft)
         _rewritten(seen, draft)
         _late(seen, draft)
-    elif not (may_go_on(record) and (_edited(seen, edit, draft) or _late(seen, draft))):
+    elif limits.stopping and may_go_on(record) and edit is not None and not seen.cancel:
+        pass  # filed now, it would have ended when the next daemon takes the edit
+    elif seen.cancel or not (may_go_on(record) and (_edited(seen, edit, draft) or _late(seen, draft))):
         # Either its run has just been judged, or the daemon died between the move to running/ and the start.
         draft.act(File(seen.name, seen.state, home(record)))
 

@@ -284,7 +284,8 @@ class Service:
 
 
 def _running(look: Look) -> bool:
-    return any(one.state is State.RUNNING for one in look.tasks)
+    # Not one that has ended, and waits for somebody who is at an edit of it: the next daemon goes on with that.
+    return any(one.state is State.RUNNING and one.record and one.record.open_run for one in look.tasks)
 
 
 def _drained(look: Look) -> bool:

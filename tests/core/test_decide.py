@@ -615,6 +615,18 @@ def test_a_daemon_that_stops_does_not_wait_for_edits() -> None:
     assert plan_for(held, drops=(EDIT,), limits=STOPPING).actions == (End("x"),)
 
 
+@pytest.mark.parametrize("edit", [EDIT, EDIT_SOON, EDIT_OPEN])
+def test_a_daemon_that_stops_leaves_a_task_to_the_next_one_that_has_ended_but_was_edited(edit: Drop) -> None:
+    ended = seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE))
+    assert plan_for(ended, drops=(edit,), limits=STOPPING).actions == ()
+    assert plan_for(ended, limits=STOPPING).actions == (File("x", RUNNING, State.DONE),)
+
+
+def test_a_task_that_has_ended_is_not_kept_for_an_edit_when_it_is_called_off() -> None:
+    ended = seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE), cancel=True)
+    assert plan_for(ended, drops=(EDIT_OPEN,)).actions == (File("x", RUNNING, State.DONE),)
+
+
 @pytest.mark.parametrize(
     ("held", "actions"),
     [

@@ -124,6 +124,22 @@ def test_an_edit_that_somebody_is_at_when_the_run_ends_goes_to_the_same_session(
     assert shared.where(f"{name}-2") is None
 
 
+def test_an_edit_that_somebody_is_at_outlasts_a_stop_of_the_daemon(world: World, gate: Path) -> None:
+    daemon = world.start()
+    working(world, "x.yaml", "job kept", "x", gate)
+    lock = world.root / ".x.yaml.swp"
+    lock.touch()
+    world.drop("x.yaml", "instructions: job kept and more\n")
+    gate.touch()
+    daemon.wait_for_log("it has ended, but is being edited")
+    assert daemon.stop() == 0
+    world.start()
+    lock.unlink()
+    world.wait_for("x", "done")
+    assert [call["resume"] for call in world.calls("job kept")] == [False, True]
+    assert world.where("x-2") is None
+
+
 def test_an_edit_while_a_question_waits_is_told_instead_of_an_answer(shared: World) -> None:
     shared.teach("job asks", [{"ask": {"text": "Which?"}}], [{"say": "Done."}])
     shared.move_in("asks.yaml", "instructions: job asks\n")
