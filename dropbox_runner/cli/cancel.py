@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from dropbox_runner.cli.common import FolderOption, find_task, inbox
+from dropbox_runner.core.names import CANCEL
 from dropbox_runner.core.states import LIVE
-from dropbox_runner.folder.layout import CANCEL_NAMES
 
 
 def cancel(
@@ -16,6 +16,6 @@ def cancel(
 ) -> None:
     """Call a task off: a running one is stopped, a waiting one is not started."""
     _, found = find_task(inbox(folder), task, *LIVE)
-    (found.path / CANCEL_NAMES[0]).touch()
+    (found.path / CANCEL).touch()
     name = found.path.name
     typer.echo(f"called off {name}; it goes to failed/. To take it up again: dropbox-runner retry {name}")

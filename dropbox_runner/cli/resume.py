@@ -16,7 +16,7 @@ def resume(folder: FolderOption = None) -> None:
     gate = GateFile(local_state(layout) / GATE)
     files = [path for path in layout.root.iterdir() if is_pause(path.name)]
     for path in files:
-        path.unlink()
+        path.rmdir() if path.is_dir() else path.unlink()
     closed = gate.read() is not None
     gate.write(None)
     typer.echo("resumed." if files or closed else "it was not paused.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ANSWER_NAMES = ("answer.md", "answer.txt", "answer.yaml", "answer.yml", "answer.json", "answer")
 
-_FILED = re.compile(r"answer-\d+(-\d+)?(\.|$)", re.IGNORECASE)
+_FILED = re.compile(r"answer-(?P<round>\d+)(-\d+)?(\.|$)", re.IGNORECASE)
 MAX_ANSWER_BYTES = 8 << 20
 
 _KEYS = ("answer", "text")
@@ -32,6 +32,7 @@ _MOST_NULS = 4
 _DONE = re.compile(
     r"^[ \t]*[\"']?done[\"']?[ \t]*:[ \t]*[\"']?(?:true|yes|on)[\"']?[ \t]*,?[ \t]*$", re.IGNORECASE | re.MULTILINE
 )
+_FRONT = re.compile(r"---[ \t]*\n(?P<fields>(?:.*\n)*?)(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 
 
 def answers_among(names: Iterable[str]) -> tuple[str, ...]:
@@ -40,14 +41,24 @@ def answers_among(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda name: (known[name], name)))
 
 
-def misnamed_answer(name: str) -> bool:
-    """Say whether a file was probably meant as an answer, and is none: `answer.md.txt`, `answer (1).md`."""
+def misnamed_answer(name: str, rounds: int | None = None) -> bool:
+    """Say whether a file was probably meant as an answer, and is none: `answer.md.txt`, `answer (1).md`.
+
+    With so many rounds closed, `answer-3.md` may be one that was filed, or one for a round that has no number yet.
+    """
+    filed = _FILED.match(name)
     return (
         name.lower().startswith("answer")
         and not answers_among([name])
-        and not _FILED.match(name)
+        and not (filed and (rounds is None or (len(filed["round"]) < 9 and int(filed["round"]) <= rounds)))
         and kind_of(name) in (Kind.TASK, Kind.OTHER)
     )
+
+
+def is_answer_of(name: str, number: int) -> bool:
+    """Say whether a file is an answer that was filed under this round, and not a sync tool's or editor's copy of it."""
+    filed = _FILED.match(name)
+    return filed is not None and filed["round"] == str(number) and kind_of(name) in (Kind.TASK, Kind.OTHER)
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,17 @@ def _read(filename: str, data: bytes) -> tuple[str, bool]:
         except (RejectedError, PydanticCustomError, ValueError, RecursionError):
             text, ended = without_end_mark(raw)
             return text, ended or bool(_DONE.search(text))
-    return without_end_mark(raw)
+    text, done = _without_done(raw)
+    text, ended = without_end_mark(text)
+    return text, ended or done
+
+
+def _without_done(text: str) -> tuple[str, bool]:
+    """Take off fields above the text that say `done: true`; others beside that are left for claude to read."""
+    front = _FRONT.match(text)
+    if front is None or not _DONE.search(front["fields"]):
+        return text, False
+    return (text if _DONE.sub("", front["fields"]).strip() else text[front.end() :]), True
 
 
 def _from_json(raw: str) -> tuple[str, bool]:

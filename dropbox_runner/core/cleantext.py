@@ -131,7 +131,13 @@ def decode_anyhow(data: bytes) -> str:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return clean_text(data.decode(encoding, "replace").removeprefix("\ufeff"))
-    return clean_text(data.decode("utf-8-sig", "replace"))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Where nothing beyond ASCII is UTF-8, it was saved in the one-byte encoding of an older program on Windows.
+        one_byte = data.decode("utf-8", "ignore").isascii()
+        text = data.decode("cp1252" if one_byte else "utf-8-sig", "replace")
+    return clean_text(text)
 
 
 def without_end_mark(text: str) -> tuple[str, bool]:

@@ -50,7 +50,7 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
     """Return what should happen now. Calling it again after everything has been done returns no actions."""
     draft = Draft(dropped=frozenset(drop.task for drop in look.drops))
     look = _without_twins(look, draft)
-    edits = {} if limits.stopping else {same_file(readable(drop.file)): drop for drop in look.drops}
+    edits = {same_file(readable(drop.file)): drop for drop in look.drops}
     draft.left_behind = {seen.name: seen.settling for seen in look.tasks if seen.left_work and seen.settling}
     for seen in look.tasks:
         edit = edits.get(same_file(seen.record.dropped.file)) if edits and seen.record is not None else None
@@ -97,6 +97,8 @@ def _without_twins(look: Look, draft: Draft) -> Look:
         wait = replace(wait, reason=f"it lies in {seen.state}/{seen.name} and in {place}; {wait.reason}")
         draft.wait(seen.name, wait)
         if not runs:
+            if held.name != seen.name:
+                draft.wait(held.name, wait)  # its answer waits as well
             left_out.add((held.state, held.name))
             draft.held[same_file(record.dropped.file)] = wait
     return replace(look, tasks=tuple(seen for seen in look.tasks if (seen.state, seen.name) not in left_out))
@@ -147,7 +149,7 @@ def _running(seen: Seen, record: Record, edit: Drop | None, now: Now, limits: Li
     if run is not None:
         if not seen.alive:
             # An edit that is complete comes first: the run is then judged as one whose task goes on.
-            ready = edit is not None and edit.wait is None
+            ready = edit is not None and edit.wait is None and not limits.stopping
             draft.act(TakeEdit(edit.file, seen.name, seen.state) if edit is not None and ready else End(seen.name))
             return
         if not seen.supervised or run.process is None:
@@ -155,7 +157,9 @@ def _running(seen: Seen, record: Record, edit: Drop | None, now: Now, limits: Li
         _alive(seen, run, now, limits, draft)
         _rewritten(seen, draft)
         _late(seen, draft)
-    elif not (may_go_on(record) and (_edited(seen, edit, draft) or _late(seen, draft))):
+    elif limits.stopping and may_go_on(record) and edit is not None and not seen.cancel:
+        pass  # filed now, it would have ended when the next daemon takes the edit
+    elif seen.cancel or not (may_go_on(record) and (_edited(seen, edit, draft) or _late(seen, draft))):
         # Either its run has just been judged, or the daemon died between the move to running/ and the start.
         draft.act(File(seen.name, seen.state, home(record)))
 
@@ -170,8 +174,10 @@ def _edited(seen: Seen, edit: Drop | None, draft: Draft) -> bool:
     """Say whether an edit of a task that has ended is there, or soon will be: it is not to begin another from zero."""
     if edit is not None and edit.wait is None:
         draft.act(TakeEdit(edit.file, seen.name, seen.state))
-    elif edit is not None and edit.wait is not None and edit.wait.until is not None:
-        draft.wait(seen.name, Wait("it has ended, but an edit of it is just arriving", edit.wait.until))
+    elif edit is not None and edit.wait is not None and edit.wait.somebody_is_at_it:
+        draft.wait(
+            seen.name, replace(edit.wait, reason=f"it has ended, but is being edited; {edit.file}: {edit.wait.reason}")
+        )
     else:
         return _rewritten(seen, draft)
     return True
@@ -185,7 +191,7 @@ def _rewritten(seen: Seen, draft: Draft) -> bool:
         draft.act(TakeRewrite(seen.name, seen.state))
         return True
     draft.wait(seen.name, seen.text_wait)
-    return seen.text_wait.until is not None
+    return seen.text_wait.somebody_is_at_it
 
 
 def _late(seen: Seen, draft: Draft) -> bool:
@@ -196,8 +202,7 @@ def _late(seen: Seen, draft: Draft) -> bool:
         draft.act(TakeLate(seen.name, seen.state, seen.answers))
         return True
     draft.wait(seen.name, seen.answer_wait)
-    # Not for one that somebody may keep open for hours.
-    return seen.answer_wait.until is not None
+    return seen.answer_wait.somebody_is_at_it
 
 
 def _stray(seen: Seen, draft: Draft) -> None:

@@ -15,6 +15,7 @@ from typing import assert_never
 from dropbox_runner.core.states import State
 
 TASK_SUFFIXES = (".yaml", ".yml", ".md", ".markdown", ".txt")
+CANCEL = "cancel"
 TASK_FILES = tuple(f"task{suffix}" for suffix in TASK_SUFFIXES)
 _STATES = frozenset(state.value for state in State)
 _LONGEST = 100
@@ -27,18 +28,19 @@ _TEMPORARY = re.compile(
     | ^4913$                        # vim probes whether it may write here
     | ^sed[A-Za-z0-9]{6}$           # sed -i
     | ^tmp[a-z0-9_]{8}$             # Python's tempfile, as programs that write "atomically" use it
-    | \.(tmp|temp|part|partial|filepart|crdownload|crswap|download|opdownload|aria2|bts|vsctmp)$
-    | \.(sw[a-px]|kate-swp|bak|orig|rej|old)$
-    | \.tmp\.[\w.-]+$               # name.tmp.PID.TIME
+    | \.(tmp|temp|part|partial|filepart|incomplete|unfinished|crdownload|crswap|download|opdownload|aria2|!ut|!qb)$
+    | \.(bts|rsls|rslsc|rslsf|vsctmp|ffs_tmp|pcloudtmp|gstmp|gdtmp|new|lock|sw[a-px]|kate-swp|bak|orig|rej|old)$
+    | \.tmp[.-][\w.-]+$             # name.tmp.PID.TIME
     | \.(ya?ml|md|markdown|txt|json)\.([A-Za-z0-9]{6}|\d+)$  # Qt (Kate, KWrite) and node save through such a name
     | \.~[0-9a-f]+$                 # Nextcloud
     | \.sb-[0-9a-f]{8}-\w{6}$       # macOS, saving on a network share
     | !sync$                        # Resilio
-    | ___jb_(tmp|old)___$           # JetBrains' safe write
+    | ___jb_(tmp|old|bak)___$       # JetBrains' safe write
     | ^\(A\ Document\ Being\ Saved\ By\ .*\)
     | ^(Thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|Icon\r)$
-    | ^(__MACOSX|\$RECYCLE\.BIN|System\ Volume\ Information|lost\+found|@eaDir|Network\ Trash\ Folder|Temporary\ Items)$
-    | :Zone\.Identifier$
+    | ^(__MACOSX|\$RECYCLE\.BIN|System\ Volume\ Information|lost\+found|Network\ Trash\ Folder|Temporary\ Items)$
+    | ^(@eaDir|@Recycle|@Recently-Snapshot|@SynoResource|RECYCLER|RECYCLED)$  # what was deleted on network storage
+    | (:Zone\.Identifier|:com\.dropbox\.\w+|:encryptable|@Syno(EAStream|Resource))$
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -47,7 +49,7 @@ _PARTIAL = re.compile(
       ^(\.syncthing\.|~syncthing~).*\.tmp$
     | ^\.(?=[\w.-]*\.[A-Za-z0-9]{6}$)(?![\w.-]*\.([a-z]{6}|[0-9]{6})$).+$  # rsync; not `.config.backup`
     | ^\.unison\..*\.unison\.tmp$
-    | \.(part|partial|filepart|crdownload|download|opdownload|aria2|bts|icloud)$
+    | \.(part|partial|filepart|crdownload|download|opdownload|aria2|bts|rsls|ffs_tmp|pcloudtmp|icloud)$
     | !sync$
     | \.~[0-9a-f]+$
     | ^\.goutputstream-
@@ -59,13 +61,16 @@ _CONFLICT = re.compile(
     r"""
       \.sync-conflict-\d{8}-\d{6}   # Syncthing
     | \(.*conflicted\ copy.*\)      # Dropbox, Nextcloud, Obsidian
-    | \(.*(in\ Konflikt\ stehende\ Kopie|Konfliktkopie|en\ conflit|copia\ (en\ conflicto|conflictiva|in\ conflitto)).*\)
-    | \((Case|Selective\ Sync|Unicode\ Encoding|Whitespace)\ Conflict.*\)  # Dropbox
+    | \(.*(in\ Konflikt\ stehende\ Kopie|Konfliktkopie|copie\ en\ conflit).*\)
+    | \(.*copia\ (en\ conflicto|conflictiva|in\ conflitto).*\)
+    # … and in each of the languages that Dropbox speaks, with a day in it.
+    | \((?=[^()]*\d{4}-\d\d-\d\d)[^()]*(confli|konfli|конфл|mo[dt]stridende|競合|冲突|衝突|충돌)
+    | \((Case|Selective\ Sync|Unicode(\ Encoding)?|Normalization|Whitespace)\ Conflict.*\)  # Dropbox, Maestral
     | \(case\ clash\ from\ .*\)     # Nextcloud
-    | _conflict[-_](.+-)?\d{8}-\d{6}  # ownCloud
+    | [_.]conflict[-_](.+[-_])?\d{8}[-_]\d{6}  # ownCloud, kDrive
     | \(SFConflict\ .*\)            # Seafile
     | \.Conflict(\.|$)              # Resilio
-    | \.conflict\d+(\.|$) | \.\.path[12]$  # rclone bisync
+    | \.conflict\d+(\.|$) | \.\.path[12](\.|$)  # rclone bisync
     | -safeBackup-\d+               # OneDrive client
     | \[Conflict(ed)?\] | _conf\(\d+\)  # Google Drive
     | \(copy:\ conflict.*\ on\ .*\) # Unison
@@ -76,7 +81,8 @@ _CONFLICT = re.compile(
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """What Windows keeps for devices: a synced folder of this name never arrives there."""
 _DRAFT = re.compile(r"\.draft(\.|$)", re.IGNORECASE)
-_OURS = re.compile(r"^(readme|status|pause|license|changelog|seafile-ignore)([.\s_-]|$)", re.IGNORECASE)
+_OURS = re.compile(r"^(readme|status|pause|license|changelog|seafile-ignore)(\.|$)", re.IGNORECASE)
+_LIKE_OURS = re.compile(r"^(readme|status|pause|license|changelog)[\s_-]", re.IGNORECASE)
 
 
 class Kind(Enum):
@@ -101,6 +107,8 @@ def kind_of(name: str) -> Kind:
         return Kind.CONFLICT
     if _DRAFT.search(name) or _OURS.search(name) or name in _STATES:
         return Kind.LEFT_ALONE
+    if _LIKE_OURS.search(name):
+        return Kind.OTHER
     return Kind.TASK if PurePosixPath(name).suffix.lower() in TASK_SUFFIXES else Kind.OTHER
 
 
@@ -118,6 +126,8 @@ def why_no_task(name: str) -> str | None:
             return "it is the copy that a sync tool makes of a file that was changed on two sides"
         case Kind.TEMPORARY:
             return "its name is that of a temporary or hidden file"
+        case Kind.OTHER if _LIKE_OURS.search(name):
+            return "what begins like README, STATUS, PAUSE, LICENSE or CHANGELOG is no task; rename it to run it"
         case Kind.OTHER:
             return f"its name must end in {', '.join(TASK_SUFFIXES)}"
         case Kind.LEFT_ALONE if _DRAFT.search(name):
@@ -129,8 +139,16 @@ def why_no_task(name: str) -> str | None:
 
 
 def is_pause(name: str) -> bool:
-    """Say whether a file of this name keeps new runs from being started: PAUSE, with any ending."""
-    return name.partition(".")[0] == "PAUSE" and kind_of(name) is Kind.LEFT_ALONE
+    """Say whether a file of this name keeps new runs from being started: PAUSE, in any case and with any ending."""
+    return name.partition(".")[0].upper() == "PAUSE" and kind_of(name) is Kind.LEFT_ALONE
+
+
+def is_cancel(name: str) -> bool:
+    """Say whether a file of this name calls its task off: `cancel`, in any case and with any ending.
+
+    Phones and some editors do not make files without an ending, and some programs hide the one that they add.
+    """
+    return name.partition(".")[0].lower() == CANCEL and kind_of(name) in (Kind.TASK, Kind.OTHER)
 
 
 def folder_name(file: str) -> str:

@@ -65,6 +65,11 @@ class Wait:
     again: float | None = None
     """Steady clock: when to look again at what ends without an event, as an editor does that is killed."""
 
+    @property
+    def somebody_is_at_it(self) -> bool:
+        """Whether it will go on: what it belongs to must not end meanwhile, or it would come too late."""
+        return self.until is not None or self.again is not None or not self.notable
+
 
 def observe(before: Sighting | None, now_seen: Fingerprint, hint: Arrival | None, now: float) -> Sighting:
     """Bring the sighting up to date with what a look and the watcher have seen."""
@@ -86,6 +91,8 @@ class Surroundings:
     """The editor that has it open, by its lock file beside it."""
     editor_known: bool = True
     """Whether that editor is known to live, and not only its lock."""
+    editor_until: float | None = None
+    """Steady clock: when the lock of one that is not known to live counts as left over."""
     closing_until: float | None = None
     """Steady clock: until when its lock, which has just gone, may come back."""
     left_over: str = ""
@@ -102,20 +109,21 @@ def still_open(editor: str, what: str, *, known: bool) -> str:
 
 def waits_for(sighting: Sighting, around: Surroundings, settle: float, now: float) -> Wait | None:
     """Say what is still missing, or None when the file is finished."""
-    if sighting.fingerprint.size == 0:
-        return Wait(EMPTY, notable=True)
+    quiet_at = sighting.since + settle
     if around.open_for_writing:
         return Wait("a program still has it open for writing")
+    if sighting.fingerprint.size == 0:
+        # So it is for a moment when an editor saves, and for seconds when something slow has just made it.
+        return Wait(EMPTY, notable=True, again=quiet_at if now < quiet_at else None)
     if around.ends_explicitly:
         return None
     if around.editor is not None:
         open_in = still_open(around.editor, "it", known=around.editor_known)
-        return Wait(open_in, notable=True, again=now + _EDITOR_POLL)
+        return Wait(open_in, around.editor_until, notable=True, again=now + _EDITOR_POLL)
     if around.closing_until is not None:
         return Wait("the editor that had it open has just closed it; waiting a moment", around.closing_until)
     if sighting.arrival is Arrival.MOVED_IN:
         return None
-    quiet_at = sighting.since + settle
     if now >= quiet_at:
         return None
     left_over = f" ({around.left_over} is left over and not waited for)" if around.left_over else ""

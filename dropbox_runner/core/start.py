@@ -22,7 +22,7 @@ def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
     ready = [(seen, seen.record) for seen in look.tasks if seen.record is not None and _may_start(seen, seen.record)]
     if not ready:
         return
-    busy = sum(1 for seen in look.tasks if seen.state is State.RUNNING and seen.record is not None)
+    busy = sum(1 for seen in look.tasks if seen.state is State.RUNNING and seen.record and not _has_ended(seen.record))
     places = 1 if look.probing else limits.max_parallel
     free = max(0, places - busy)
     starts_left = len(ready) if look.starts_left is None else look.starts_left
@@ -50,6 +50,11 @@ def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
             draft.wait(seen.name, Wait("as many runs were started as the settings allow within an hour"))
         else:
             draft.wait(seen.name, full)
+
+
+def _has_ended(record: Record) -> bool:
+    # It may lie in running/ for as long as somebody is at an edit of it, and nothing runs for it.
+    return record.outcome is not None and record.open_run is None
 
 
 def _too_early(record: Record) -> str:

@@ -81,7 +81,7 @@ class Arrivals:
         if wait is not None and self._ends(place, has_end):
             around = replace(around, ends_explicitly=True)
             wait = waits_for(sighting, around, settle, now)
-        if wait is None and probe.open_for_writing(path):
+        if (wait is None or seen.size == 0) and probe.open_for_writing(path):
             wait = waits_for(sighting, replace(around, open_for_writing=True), settle, now)
         return wait
 
@@ -99,7 +99,7 @@ class Arrivals:
         if tree.refused or tree.busy:
             return Wait(tree.refused or tree.busy, notable=True)
         if tree.locked and now < sighting.since + LEFT_OVER:
-            return Wait(tree.locked, notable=True)
+            return Wait(tree.locked, sighting.since + LEFT_OVER, notable=True, again=now + settle)
         if size == 0:
             return Wait(f"{task_file} in it is empty; waiting for its content", notable=True)
         wait = waits_for(sighting, Surroundings(), settle, now)
@@ -148,15 +148,15 @@ class Arrivals:
         if lock is None:
             return Surroundings(closing_until=self._closing(place, now))
         seen = probe.fingerprint(lock.path)
-        dead = lock.alive is False
+        until = None
         if lock.alive is None and seen is not None:
             of_lock = (place[0], lock.path.name)
             self._locks[of_lock] = place
-            dead = now >= max(self._sight(of_lock, seen, now).since, sighting.since) + LEFT_OVER
-        if dead:
+            until = max(self._sight(of_lock, seen, now).since, sighting.since) + LEFT_OVER
+        if lock.alive is False or (until is not None and now >= until):
             return Surroundings(left_over=f"{lock.path.name} of {lock.editor}")
         self._open[place] = math.inf
-        return Surroundings(editor=lock.editor, editor_known=bool(lock.alive))
+        return Surroundings(editor=lock.editor, editor_known=bool(lock.alive), editor_until=until)
 
     def _closing(self, place: _Place, now: float) -> float | None:
         if place not in self._open:
@@ -179,5 +179,5 @@ def _says_so(path: Path, has_end: Callable[[str, bytes], bool]) -> bool:
         data = durable.read(path)
     except (OSError, durable.UnreadableError):
         return False
-    # Most texts do not, which is seen without taking them apart.
-    return (data.rstrip().endswith(b".") or b"done" in data.lower()) and has_end(path.name, data)
+    # Most texts do not, which is seen without taking them apart. (In UTF-16, each second byte of such an end is NUL.)
+    return (data.rstrip(b" \t\r\n\0").endswith(b".") or b"done" in data.lower()) and has_end(path.name, data)

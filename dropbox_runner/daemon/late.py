@@ -10,11 +10,11 @@ from pathlib import PurePosixPath
 
 from dropbox_runner.core.actions import CarryOver, TakeLate
 from dropbox_runner.core.decide import may_go_on
+from dropbox_runner.core.names import is_cancel
 from dropbox_runner.core.record import Next, Why
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.daemon.desk import Desk, log
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import CANCEL_NAMES
 from dropbox_runner.folder.taskfolder import TaskFolder
 
 
@@ -33,7 +33,7 @@ def carry_over(desk: Desk, action: CarryOver) -> None:
     if state is None:
         return
     folder = desk.store.task(state, action.name)
-    orders = tuple(path.name for path in stray.path.iterdir() if path.name.lower() in CANCEL_NAMES)
+    orders = tuple(path.name for path in stray.path.iterdir() if is_cancel(path.name))
     if state in LIVE:
         for name in orders:
             durable.move(stray.path / name, folder.path / name)

@@ -79,7 +79,7 @@ class Looker:
         drops = self._drops(inbox, _AT_ONCE + refused, now)
         found = self._scanner.tasks()
         left = tuple(one for one in inbox.left_alone if not self._more_to_come(root, one.name, now))
-        left += tuple(one for task in found for one in task.left_alone)
+        left += self._scanner.loose + tuple(one for task in found for one in task.left_alone)
         twins = _twins(found)
         seen = self._all_seen(found, twins, now)
         unfinished = {(root, _top(file)) for file in inbox.drops}  # a dropped folder is known as a whole
@@ -249,7 +249,7 @@ class Looker:
                 wait = Wait(problem, notable=True)
             elif wait is not None and wait.reason == EMPTY:
                 # In the same words as for one that holds nothing but blanks: to a person that is the same.
-                wait = Wait("the answer is empty", notable=True)
+                wait = replace(wait, reason="the answer is empty")
             if wait is not None:
                 return replace(wait, reason=f"{name}: {wait.reason}")
         return None

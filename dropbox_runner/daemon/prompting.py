@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dropbox_runner.core.answer import parse_answer
+from dropbox_runner.core.answer import is_answer_of, parse_answer
 from dropbox_runner.core.names import in_folder
 from dropbox_runner.core.prompts import (
     answer_prompt,
@@ -88,7 +88,8 @@ def _answer(folder: TaskFolder, planned: Next, questions: tuple[Question, ...]) 
 
 
 def _answer_files(folder: TaskFolder, told: int) -> list[Path]:
-    return sorted(folder.path.glob(f"answer-{told}[.-]*")) + sorted(folder.path.glob(f"answer-{told}"))
+    files = sorted(path for path in folder.path.glob(f"answer-{told}*") if is_answer_of(path.name, told))
+    return sorted(files, key=lambda path: path.suffix == "")
 
 
 def take_back_unheard(folder: TaskFolder, record: Record, run: Run | None) -> Record:

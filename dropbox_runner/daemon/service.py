@@ -293,10 +293,12 @@ class Service:
 
 
 def _running(look: Look) -> bool:
-    return any(one.state is State.RUNNING for one in look.tasks)
+    # Not one that has ended, and waits for somebody who is at an edit of it: the next daemon goes on with that.
+    return any(one.state is State.RUNNING and one.record and one.record.open_run for one in look.tasks)
 
 
 def _drained(look: Look) -> bool:
     # A file that is still empty, or open in an editor, may stay so for ever: that is not "pending".
-    settling = any(drop.wait is None or drop.wait.until is not None for drop in look.drops)
+    waits = [drop.wait for drop in look.drops]
+    settling = any(wait is None or (wait.until is not None and wait.again is None) for wait in waits)
     return not settling and not look.later and all(one.state is State.BLOCKED for one in look.tasks)

@@ -32,9 +32,9 @@ _RETRY: Final = 300.0
 """Seconds until it is tried again to get what the kernel has refused, and between two new watchers at least."""
 _HEARING: Final = 1.0
 """Seconds within which the event of our own file must have come; it takes less than one thousandth of that."""
-_STAGES: Final = (".dropbox.cache", ".tmp.drivedownload")
-"""Where Dropbox and Google Drive write what they download, to move it to its place when it is there: below such a
-folder a file that was moved in may be half a sentence that an app on a phone has just saved."""
+_STAGES: Final = (".dropbox.cache", ".maestral.cache", ".tmp.drivedownload", ".debris")
+"""Where Dropbox, Maestral, Google Drive and MEGA write what they download, to move it to its place when it is
+there: below such a folder a file that was moved in may be half a sentence that an app on a phone has just saved."""
 _FEW: Final = 100
 """So many pending tasks are watched one by one."""
 

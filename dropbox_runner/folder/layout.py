@@ -13,8 +13,6 @@ RECORD = "record.json"
 QUESTION = "question.json"
 QUESTION_TEXT = "question.md"
 LATE_ANSWER = "late-answer"
-CANCEL_NAMES = ("cancel", "cancel.txt", "cancel.md")
-"""Phones and some editors do not make files without an ending."""
 ERROR = "error.md"
 RESULT = "result.json"
 RESULT_TEXT = "result.md"

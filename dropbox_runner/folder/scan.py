@@ -14,12 +14,12 @@ from typing import Final
 
 from dropbox_runner.core.answer import answers_among, misnamed_answer
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.names import Kind, is_task_file, kind_of, why_no_task
+from dropbox_runner.core.names import Kind, is_cancel, is_pause, is_task_file, kind_of, why_no_task
 from dropbox_runner.core.record import NewerRecordError, Record, RecordError, read_record
 from dropbox_runner.core.seen import LeftAlone
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.folder import durable
-from dropbox_runner.folder.layout import CANCEL_NAMES, QUESTION, RECORD, WORK, Layout
+from dropbox_runner.folder.layout import QUESTION, RECORD, WORK, Layout
 
 _COARSEST_MTIME: Final = 3.0
 """Seconds. A folder changed twice within one tick of its filesystem's clock (2 s on FAT) shows one mtime: what was
@@ -32,6 +32,10 @@ _CONFLICT: Final = (
     "take from it what is missing in the other, then delete it"
 )
 _NO_TASK_IN_IT: Final = "left alone: a folder without a task.yaml or task.md in it"
+_LOOSE: Final = (
+    "left alone: it lies among the folders of the tasks; "
+    "move a new task into the inbox itself, and an answer into the folder of its task"
+)
 _MISNAMED: Final = "no answer by its name; call it answer.md if it is one"
 
 
@@ -60,7 +64,8 @@ class Found:
         place = f"{self.state}/{self.name}"
         left = [LeftAlone(f"{place}/{name}", _CONFLICT) for name in self.files if kind_of(name) is Kind.CONFLICT]
         if self.state is State.BLOCKED:
-            left += [LeftAlone(f"{place}/{name}", _MISNAMED) for name in self.files if misnamed_answer(name)]
+            rounds = self.record.rounds if self.record is not None else None
+            left += [LeftAlone(f"{place}/{name}", _MISNAMED) for name in self.files if misnamed_answer(name, rounds)]
         return tuple(sorted(left, key=lambda one: one.name))
 
     @cached_property
@@ -104,7 +109,7 @@ class Found:
     @cached_property
     def cancel(self) -> bool:
         """Whether somebody created the file that calls the task off."""
-        return any(name.lower() in CANCEL_NAMES for name in self.files)
+        return any(map(is_cancel, self.files))
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class Inbox:
     """What lies in the inbox itself."""
 
     names: frozenset[str]
-    """Of all files."""
+    """Of all files, and of a folder called PAUSE."""
     drops: tuple[str, ...]
     """The files that are meant to be tasks, and those of folders that are (`report/task.yaml`), sorted."""
     left_alone: tuple[LeftAlone, ...]
@@ -133,16 +138,23 @@ class Scanner:
         self._layout = layout
         self._kept: dict[tuple[State, str], _Kept] = {}
         self._kinds: dict[str, Kind] = {}
+        self._loose: list[LeftAlone] = []
 
     def tasks(self) -> tuple[Found, ...]:
         """Return all tasks that are not finished, in no particular order."""
         kept: dict[tuple[State, str], _Kept] = {}
+        self._loose = []
         for state in LIVE:
             for entry in self._folders(state):
                 with suppress(FileNotFoundError):  # moved or deleted by hand between the listing and the reading
                     kept[state, entry.name] = self._one_or_why_not(state, entry)
         self._kept = kept
         return tuple(one.found for one in kept.values())
+
+    @property
+    def loose(self) -> tuple[LeftAlone, ...]:
+        """What the last look found among the tasks' folders: dropped, or answered, in the wrong place."""
+        return tuple(self._loose)
 
     @property
     def occupied(self) -> frozenset[State]:
@@ -154,7 +166,8 @@ class Scanner:
         with os.scandir(self._layout.root) as listed:
             entries = [(one.name, _is_folder(one)) for one in listed]
         self._kinds = kinds = {name: self._kinds.get(name) or kind_of(name) for name, _ in entries}
-        files = frozenset(name for name, is_folder in entries if not is_folder)
+        # Where people can make folders only (an iPhone), a folder of that name is to pause as well.
+        files = frozenset(name for name, is_folder in entries if not is_folder or is_pause(name))
         drops = [name for name in files if kinds[name] is Kind.TASK]
         folders = (name for name, is_folder in entries if is_folder and kinds[name] in (Kind.TASK, Kind.OTHER))
         left = [LeftAlone(name, _CONFLICT) for name, _ in entries if kinds[name] is Kind.CONFLICT]
@@ -168,7 +181,13 @@ class Scanner:
 
     def _folders(self, state: State) -> Iterator[os.DirEntry[str]]:
         with os.scandir(self._layout.state(state)) as entries:
-            yield from (one for one in entries if not one.name.startswith(".") and _is_folder(one))
+            for one in entries:
+                if one.name.startswith("."):
+                    continue
+                if _is_folder(one):
+                    yield one
+                elif kind_of(one.name) not in (Kind.TEMPORARY, Kind.LEFT_ALONE):
+                    self._loose.append(LeftAlone(f"{state}/{one.name}", _LOOSE))
 
     def _one_or_why_not(self, state: State, entry: os.DirEntry[str]) -> _Kept:
         try:
@@ -198,7 +217,7 @@ def is_headless(names: Iterable[str]) -> bool:
 def left_behind(names: Iterable[str]) -> tuple[str, ...]:
     """Return what of the files in a headless folder is a task's own, and not what was written for it."""
     written = set(answers_among(names := sorted(names)))
-    written |= {name for name in names if name.lower() in CANCEL_NAMES or misnamed_answer(name)}
+    written |= {name for name in names if is_cancel(name) or misnamed_answer(name)}
     return tuple(name for name in names if name not in written and kind_of(name) in (Kind.TASK, Kind.OTHER))
 
 

@@ -12,11 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dropbox_runner.core.answer import answers_among
-from dropbox_runner.core.names import is_task_file
+from dropbox_runner.core.names import CANCEL, is_cancel, is_task_file
 from dropbox_runner.core.record import Next, Record, read_record
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import (
-    CANCEL_NAMES,
     ERROR,
     LATE_ANSWER,
     QUESTION,
@@ -192,9 +191,12 @@ class TaskFolder:
         return next(path for name in names if not os.path.lexists(path := self.path / name))
 
     def remove_cancel(self) -> None:
-        """Remove the file that called the task off, once that has been done."""
+        """Remove the file that called the task off, once that has been done: handed back, it is to go on."""
         for path in list(self.path.iterdir()):
-            if path.name.lower() in CANCEL_NAMES:
+            if is_cancel(path.name) and path.is_dir():
+                # Where people can make folders only (an iPhone), they make one of this name; it may hold something.
+                durable.move(path, self.free(CANCEL, ""))
+            elif is_cancel(path.name):
                 durable.remove(path)
 
     @property

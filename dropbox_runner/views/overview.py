@@ -87,7 +87,7 @@ def gather(layout: Layout, daemon_pid: int | None, said: Said, spent: Spent) -> 
     }
     inbox = scanner.inbox()
     dropped = tuple(Row(name=file, state="inbox", text=waits.get(file, "")) for file in inbox.drops)
-    alone = [*inbox.left_alone, *(one for found in tasks for one in found.left_alone)]
+    alone = [*inbox.left_alone, *scanner.loose, *(one for found in tasks for one in found.left_alone)]
     left = [Row(name=one.name, state="left alone", text=one.reason) for one in conflicts_first(alone)]
     strays = [f"{one.state}/{one.name}" for one in tasks if one.headless]
     left += [Row(name=name, state="left alone", text=waits[name]) for name in strays if name in waits]

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dropbox_runner.core.answer import ANSWER_NAMES, MAX_ANSWER_BYTES, Answer, parse_answer
+from dropbox_runner.core.answer import (
+    ANSWER_NAMES,
+    MAX_ANSWER_BYTES,
+    Answer,
+    is_answer_of,
+    misnamed_answer,
+    parse_answer,
+)
 from dropbox_runner.core.question import Question
 
 WHICH = (Question(text="Which?", options=("PostgreSQL", "SQLite")),)
@@ -25,12 +32,22 @@ WHICH = (Question(text="Which?", options=("PostgreSQL", "SQLite")),)
         (b"SQLite.", Answer("SQLite.")),
         (b"\xef\xbb\xbfSQLite", Answer("SQLite")),
         ("één".encode("utf-16"), Answer("één")),
-        (b"caf\xe9", Answer("caf�")),
+        (b"caf\xe9 \x96 \x93ol\xe9\x94", Answer("café – “olé”")),
+        ("café".encode() + b" \xe9", Answer("café �")),
         (b"a\x00b\x1b", Answer("a␀b␛")),
         (b"answer: SQLite", Answer("answer: SQLite")),
         (b"", Answer("", problem="the answer is empty")),
         (b" \n\n", Answer("", problem="the answer is empty")),
         (b".\n", Answer("", ended=True, problem="the answer is empty")),
+        # What a crash, or a tool that makes room before it writes, leaves of a text.
+        ("\xa0\u200b\xa0\n".encode(), Answer("", problem="the answer is empty")),
+        (b"---\ndone: true\n---\nSQLite\n", Answer("SQLite", ended=True)),
+        (b"---\r\ndone: yes\r\n---\r\n\r\nSQLite\r\n", Answer("SQLite", ended=True)),
+        (b"---\ndone: true\n---\n", Answer("", ended=True, problem="the answer is empty")),
+        (b"---\ntags: db\ndone: true\n---\nSQLite", Answer("---\ntags: db\ndone: true\n---\nSQLite", ended=True)),
+        (b"---\ndone: no\n---\nSQLite", Answer("---\ndone: no\n---\nSQLite")),
+        (b"SQLite\n---\ndone: true\n---\n", Answer("SQLite\n---\ndone: true\n---")),
+        (b"---\ndone: true\n", Answer("---\ndone: true")),
     ],
 )
 def test_text_is_taken_as_it_is_without_the_mark_of_its_end(name: str, content: bytes, answer: Answer) -> None:
@@ -127,6 +144,35 @@ def test_numbers_mean_nothing_where_there_are_no_or_several_questions() -> None:
         assert parse_answer("answer.md", b"2", questions).text == "2"
 
 
+@pytest.mark.parametrize("name", ["answer.md.txt", "answer (1).md", "answer-3.md", "Answer-3", "answers.txt"])
+def test_what_was_probably_meant_as_an_answer(name: str) -> None:
+    assert misnamed_answer(name, 2)
+
+
+@pytest.mark.parametrize(
+    "name", ["answer.md", "answer-1.md", "answer-2-2.txt", "answer-2", "answer.md~", "answer.draft.md", "note.md"]
+)
+def test_what_was_not(name: str) -> None:
+    assert not misnamed_answer(name, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "its"),
+    [
+        ("answer-1.md", True),
+        ("answer-1-2.txt", True),
+        ("answer-1", True),
+        ("answer-10.md", False),
+        ("answer.md", False),
+        ("late-answer-1.md", False),
+        ("answer-1.sync-conflict-20261122-063840-2BBAXIU.md", False),
+        ("answer-1.md~", False),
+    ],
+)
+def test_which_files_are_the_answer_of_a_round(name: str, *, its: bool) -> None:
+    assert is_answer_of(name, 1) is its
+
+
 def test_an_answer_that_is_too_large_is_a_problem() -> None:
     assert parse_answer("answer.md", b"x" * MAX_ANSWER_BYTES, ()).problem is None
     large = parse_answer("answer.md", b"x" * (MAX_ANSWER_BYTES + 1), ())
@@ -152,7 +198,9 @@ def test_an_answer_that_says_nothing_is_empty(name: str, data: str) -> None:
     assert parse_answer(name, data.encode(), ()).problem == "the answer is empty"
 
 
-@pytest.mark.parametrize("content", [b"\n", b" ", b"done:", b"a: &a [*a]\n", b"[", b"%A\n"])
+@pytest.mark.parametrize(
+    "content", [b"\n", b" ", b"\0", b"---\n", b"---\ndone: true\n", b"done:", b"a: &a [*a]\n", b"[", b"%A\n"]
+)
 def test_large_answers_of_nothing_do_not_take_long(content: bytes) -> None:
     began = time.process_time()
     parse_answer("answer.yaml", content * (MAX_ANSWER_BYTES // len(content)), ())

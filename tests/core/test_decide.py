@@ -38,7 +38,7 @@ from dropbox_runner.core.decide import decide, home
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.record import Dropped, Next, Outcome, ProcessId, Record, Run, StopOrder, Why
 from dropbox_runner.core.seen import Drop, LeftAlone, Limits, Look, Seen
-from dropbox_runner.core.settle import Wait
+from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State, Verdict
 
 WALL = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -47,7 +47,8 @@ BLOCKED, FAILED, PENDING, RUNNING = State.BLOCKED, State.FAILED, State.PENDING, 
 START = Next(why=Why.START)
 GO_ON = Next(why=Why.ANSWER, round=1, answers=("answer.md",))
 SOON = Wait("waiting until it has been quiet for a while", 1005.0)
-VIM = Wait("answer.md: vim still has it open", notable=True)
+VIM = Wait("answer.md: vim still has it open", notable=True, again=1002.0)
+BLANK = Wait("answer.md: the answer is empty", notable=True)
 
 
 def run(number: int = 1, **more: object) -> Run:
@@ -260,7 +261,7 @@ ROWS = {
         seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",), answer_wait=SOON), [], (SOON.reason,), 1005.0
     ),
     "blocked, answer open in vim: waited for, nobody knows how long": Row(
-        seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",), answer_wait=VIM), [], (VIM.reason,)
+        seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",), answer_wait=VIM), [], (VIM.reason,), 1002.0
     ),
     "blocked with a cancel file: cancelled": Row(
         seen(BLOCKED, rec(runs=(ENDED,)), cancel=True), [Cancel("x", BLOCKED, CANCELLED)]
@@ -333,12 +334,23 @@ ROWS = {
         (SOON.reason,),
         1005.0,
     ),
-    "running/, judged a success, an answer open in vim: filed": Row(
+    "running/, judged a success, an answer open in vim: waited for": Row(
         seen(
             RUNNING, rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE), answers=("answer.md",), answer_wait=VIM
         ),
-        [File("x", RUNNING, State.DONE)],
+        [],
         (VIM.reason,),
+        1002.0,
+    ),
+    "running/, judged a success, an empty answer: filed": Row(
+        seen(
+            RUNNING,
+            rec(runs=(run(verdict=Verdict.SUCCEEDED),), outcome=DONE),
+            answers=("answer.md",),
+            answer_wait=BLANK,
+        ),
+        [File("x", RUNNING, State.DONE)],
+        (BLANK.reason,),
     ),
     "running/, called off, an answer written: filed": Row(
         seen(RUNNING, rec(runs=(run(verdict=Verdict.TIMED_OUT),), outcome=BROKEN), answers=("answer.md",)),
@@ -429,6 +441,15 @@ def test_of_two_folders_with_one_task_none_is_touched_while_a_sync_tool_may_be_m
         [waiting] = planned.waiting
         assert "pending/x and in" in waiting.wait.reason or "blocked/x and in" in waiting.wait.reason
         assert SOON.reason in waiting.wait.reason
+
+
+def test_a_copy_under_another_name_holds_up_both_and_that_is_said_of_both() -> None:
+    held = seen(BLOCKED, rec(runs=(ENDED,)).with_event("-", "asked"), answers=("answer.md",))
+    copy = replace(held, name="x (2)", record=rec(runs=(ENDED,)), settling=SOON)
+    planned = decide(Look(tasks=(held, copy)), NOW, Limits())
+    assert planned.actions == ()
+    assert {one.name for one in planned.waiting} == {"x", "x (2)"}
+    assert all("blocked/x (2)" in one.wait.reason for one in planned.waiting)
 
 
 def test_an_edit_of_a_task_that_lies_in_two_places_waits_with_it() -> None:
@@ -551,6 +572,9 @@ def test_the_same_name_while_its_task_is_unfinished_is_an_edit_and_no_second_tas
 EDIT = Drop("x.yaml", None, "x")
 EDIT_SOON = Drop("x.yaml", SOON, "x")
 EDIT_OPEN = Drop("x.yaml", VIM, "x")
+EDIT_BEING_COPIED = Drop("x.yaml", Wait("a program still has it open for writing"), "x")
+NO_TASK = Wait("its file was changed, and is no task any more", notable=True)
+EDIT_EMPTY = Drop("x.yaml", Wait(EMPTY, notable=True), "x")
 SUCCEEDED = run(verdict=Verdict.SUCCEEDED)
 
 
@@ -563,8 +587,10 @@ SUCCEEDED = run(verdict=Verdict.SUCCEEDED)
         # It has been judged, but not been filed.
         (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT, [TakeEdit("x.yaml", "x", RUNNING)]),
         (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT_SOON, []),
-        # Not for one that somebody may keep open for hours; and not when it was called off.
-        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT_OPEN, [File("x", RUNNING, State.DONE)]),
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT_OPEN, []),
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT_BEING_COPIED, []),
+        # Not for one that nobody is at; and not when it was called off.
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), EDIT_EMPTY, [File("x", RUNNING, State.DONE)]),
         (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=BROKEN)), EDIT, [File("x", RUNNING, FAILED)]),
         # It goes on anyway: first to where it belongs.
         (seen(RUNNING, rec(runs=(ENDED,))), EDIT, [File("x", RUNNING, BLOCKED)]),
@@ -577,9 +603,28 @@ def test_an_edit_that_comes_as_the_run_ends_starts_nothing_from_zero(
     assert list(plan_for(held, drops=(edit,)).actions) == actions
 
 
+def test_a_task_that_has_ended_and_is_being_edited_takes_no_place_from_others() -> None:
+    ended = seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE))
+    planned = decide(Look(drops=(EDIT_OPEN,), tasks=(ended, queued("next"))), NOW, Limits(max_parallel=1))
+    assert planned.actions == (Start("next"),)
+    assert any("it has ended, but is being edited" in one.wait.reason for one in planned.waiting)
+
+
 def test_a_daemon_that_stops_does_not_wait_for_edits() -> None:
     held = seen(RUNNING, rec(runs=(OPEN,)))
     assert plan_for(held, drops=(EDIT,), limits=STOPPING).actions == (End("x"),)
+
+
+@pytest.mark.parametrize("edit", [EDIT, EDIT_SOON, EDIT_OPEN])
+def test_a_daemon_that_stops_leaves_a_task_to_the_next_one_that_has_ended_but_was_edited(edit: Drop) -> None:
+    ended = seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE))
+    assert plan_for(ended, drops=(edit,), limits=STOPPING).actions == ()
+    assert plan_for(ended, limits=STOPPING).actions == (File("x", RUNNING, State.DONE),)
+
+
+def test_a_task_that_has_ended_is_not_kept_for_an_edit_when_it_is_called_off() -> None:
+    ended = seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE), cancel=True)
+    assert plan_for(ended, drops=(EDIT_OPEN,)).actions == (File("x", RUNNING, State.DONE),)
 
 
 @pytest.mark.parametrize(
@@ -587,6 +632,8 @@ def test_a_daemon_that_stops_does_not_wait_for_edits() -> None:
     [
         (seen(RUNNING, rec(runs=(OPEN,)), alive=True, supervised=True), [TakeRewrite("x", RUNNING)]),
         (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE)), [TakeRewrite("x", RUNNING)]),
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE), text_wait=VIM), []),
+        (seen(RUNNING, rec(runs=(SUCCEEDED,), outcome=DONE), text_wait=NO_TASK), [File("x", RUNNING, State.DONE)]),
         (seen(BLOCKED, rec(runs=(ENDED,))), [TakeRewrite("x", BLOCKED)]),
         # The answer first: the new text is told with it.
         (seen(BLOCKED, rec(runs=(ENDED,)), answers=("answer.md",)), [TakeAnswer("x", ("answer.md",))]),
@@ -804,7 +851,11 @@ def assert_one_step_for_each_task(actions: tuple[Action, ...]) -> None:
 
 
 def assert_starts_are_allowed(look: Look, limits: Limits, starts: list[str]) -> None:
-    running = sum(1 for one in look.tasks if one.state is RUNNING and one.record is not None)
+    running = sum(
+        1
+        for one in look.tasks
+        if one.state is RUNNING and one.record and not (one.record.outcome and one.record.open_run is None)
+    )
     assert len(starts) <= max(0, limits.max_parallel - running)
     assert not (starts and (limits.stopping or look.paused))
     for one in look.tasks:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dropbox_runner.core.names import (
     Kind,
     folder_name,
+    is_cancel,
     is_partial,
     is_pause,
     kind_of,
@@ -42,15 +43,24 @@ TEMPORARY = {
     "OneDrive": [".849C9593-D756-4E56-8D6E-42412F2A707B", "~fix.tmp"],
     "iCloud": [".fix.yaml.icloud"],
     "Seafile": [".seafile-data"],
-    "Resilio": ["fix.yaml.!sync", "fix.yaml.bts", ".sync"],
+    "Resilio": ["fix.yaml.!sync", "fix.yaml.bts", "fix.yaml.rsls", ".sync"],
+    "pCloud, FreeFileSync, Drive for desktop": ["fix.yaml.pcloudtmp", "fix.yaml.ffs_tmp", "fix.yaml.gdtmp"],
     "phones": [".pending-1763800000-fix.yaml", ".trashed-1763800000-fix.yaml"],
     "browsers": [
         *("fix.yaml.crdownload", "Unconfirmed 12345.crdownload", "fix.yaml.download", "fix.yaml.opdownload"),
-        *("fix.md.part", "fix.md.crswap", "fix.md.aria2"),
+        *("fix.md.part", "fix.md.crswap", "fix.md.aria2", "fix.md.!ut", "fix.md.!qB"),
     ],
     "macOS": [".DS_Store", "._fix.yaml", "Icon\r", "__MACOSX", ".Trashes", "fix.md.sb-8d6f2b4c-AbCdEf"],
     "TextEdit": ["(A Document Being Saved By TextEdit)", "(A Document Being Saved By TextEdit 2)"],
-    "Windows": ["Thumbs.db", "desktop.ini", "fix.yaml:Zone.Identifier", "~$fix.md", "~WRL0001.tmp", "$RECYCLE.BIN"],
+    "Windows": [
+        "Thumbs.db",
+        "desktop.ini",
+        "fix.yaml:Zone.Identifier",
+        "~$fix.md",
+        "~WRL0001.tmp",
+        "$RECYCLE.BIN",
+        "RECYCLER",
+    ],
     "vim": ["fix.yaml~", ".fix.yaml.swp", ".fix.yaml.swx", "4913", "fix.yaml.swp"],
     "emacs": ["#fix.yaml#", ".#fix.yaml", "fix.yaml~", "fix.yaml.~1~"],
     "nano": [".fix.yaml.swp"],
@@ -60,10 +70,16 @@ TEMPORARY = {
     "GNOME": [".goutputstream-A1B2C3"],
     "LibreOffice": [".~lock.fix.md#", "lu12345abc.tmp"],
     "KDE": [".fix.yaml.kate-swp", "fix.yaml.kate-swp", "fix.yaml.hTxYzQ", ".directory"],
-    "programs that save atomically": ["fix.yaml.1763800000123", "fix.yaml.tmp.4711.1763800000", "tmpab12cd_9"],
+    "programs that save atomically": [
+        "fix.yaml.1763800000123",
+        "fix.yaml.tmp.4711.1763800000",
+        "fix.yaml.tmp-4711",
+        "tmpab12cd_9",
+    ],
     "backups": ["fix.yaml.bak", "fix.yaml.orig", "fix.yaml.rej", "fix.yaml.old", "FIX.YAML.TMP"],
     "NFS and FUSE": [".nfs00000000000123", ".fuse_hidden000001"],
-    "network storage": ["@eaDir", "#recycle", "lost+found"],
+    "network storage": ["@eaDir", "#recycle", "@Recycle", "@Recently-Snapshot", "fix.yaml@SynoEAStream", "lost+found"],
+    "git and others that lock what they write": ["fix.yaml.lock", "fix.yaml.new"],
 }
 CONFLICT = {
     "Syncthing": [
@@ -76,20 +92,30 @@ CONFLICT = {
         "fix (conflicted copy bob 2026-01-01 120000).yaml",
         "fix (case clash from 2026-01-01 120000).yaml",
     ],
+    "kDrive": ["fix_conflict_20260101_120000_a1b2c3d4e5.yaml"],
     "ownCloud": ["fix_conflict-20260101-120000.yaml", "fix_conflict-bob-20260101-120000.yaml"],
     "Dropbox": [
         *("fix (Bob's conflicted copy 2026-01-01).yaml", "fix (Case Conflict).yaml", "fix (Case Conflict 1).yaml"),
         *("fix (Selective Sync Conflict).yaml", "fix (Unicode Encoding Conflict).yaml"),
         *("fix (In Konflikt stehende Kopie von Bob 2026-01-01).yaml", "fix (Copie en conflit de Bob 2026-01-01).md"),
         "fix (Copia conflictiva de Bob 2026-01-01).md",
+        *("fix (Cópia em conflito de Bob 2026-01-01).md", "fix (Bobs konfliktkopia 2026-01-01).md"),
+        *("fix (Conflicterende kopie van Bob 2026-01-01).md", "fix (Kopia powodująca konflikty Bob 2026-01-01).md"),
+        *("fix (Конфликтующая копия с компьютера bob 2026-01-01).md", "fix (Bobs modstridende kopi 2026-01-01).md"),
+        *(
+            "fix (Bob の競合コピー 2026-01-01).md",
+            "fix (Bob 的冲突副本 2026-01-01).md",
+            "fix (Bob의 충돌된 사본 2026-01-01).md",
+        ),
     ],
     "Seafile": ["fix (SFConflict bob@example.org 2026-01-01-12-00-00).yaml"],
     "Resilio": ["fix.Conflict.yaml", "fix.yaml.Conflict"],
-    "rclone bisync": ["fix.yaml.conflict1", "fix.conflict2.yaml", "fix.yaml..path1"],
+    "rclone bisync": ["fix.yaml.conflict1", "fix.conflict2.yaml", "fix.yaml..path1", "fix..path2.yaml"],
     "Unison": ["fix (copy: conflict on 2026-01-01).yaml", "fix (copy: conflict #2 on 2026-01-01).yaml"],
     "OneDrive": ["fix-laptop-safeBackup-0001.yaml"],
     "Google Drive": ["fix[Conflict].yaml", "fix_conf(1).yaml"],
     "Synology Drive": ["fix_laptop_Nov-22-120000-2026_Conflict.yaml"],
+    "Maestral": ["fix (normalization conflict).yaml", "fix (unicode conflict 1).yaml"],
     "Obsidian": ["fix (Conflicted copy phone 202611221200).md"],
 }
 LEFT_ALONE = {
@@ -98,7 +124,11 @@ LEFT_ALONE = {
     "Seafile's own": ["seafile-ignore.txt"],
     "our own folders": ["pending", "running", "blocked", "done", "failed"],
 }
-OTHER = ["photo.jpg", "notes", "data.json", "archive.tar.gz", "yaml", "report.pdf", "fix.yaml.zip", "fix.gdoc"]
+OTHER = [
+    *("photo.jpg", "notes", "data.json", "archive.tar.gz", "yaml", "report.pdf", "fix.yaml.zip", "fix.gdoc"),
+    # Nobody is told of a readme; this may have been meant for a task.
+    *("readme-update.md", "status page.yaml", "LICENSE-MIT", "changelog_2.md", "pause-video.yaml", "PAUSE (1).txt"),
+]
 TASKS = [
     *("fix.yaml", "fix.yml", "fix.md", "fix.markdown", "fix.txt", "FIX.YAML", "Fix Login.Md", "übung.yaml"),
     # Near misses: words that begin like ours, a draft of something, a conflict as the subject.
@@ -107,6 +137,7 @@ TASKS = [
     *("resolve_conflict.yaml", "the conflicted copy.md", "sync-conflict.md", "my conflict 2.txt", "fix (1).yaml"),
     *("fix-laptop.yaml", "fix 2.md", "fix (copy).yaml", "(Case studies).md", "en conflit.md", "backup.md", "old.txt"),
     *("4913.md", "swp.yaml", "fix.backup.yaml", "part.md", "download.yaml", "tmpab12cd_9.txt", "a~b.md", "a#1.md"),
+    *("fix (en conflit).md", "plan (2026-01-01).md", "issue #12.md", "new.md", "lock.yaml", "c# port.md", "@home.yaml"),
 ]
 PARTIAL = {
     "Syncthing": [".syncthing.data.csv.tmp", "~syncthing~data.csv.tmp"],
@@ -177,7 +208,9 @@ def test_a_task_is_a_task(name: str) -> None:
         ("PAUSE", True),
         ("PAUSE.txt", True),
         ("PAUSE.md", True),
-        ("pause", False),
+        ("pause", True),
+        ("Pause.txt", True),
+        ("pause-video.yaml", False),
         ("PAUSED", False),
         ("x.PAUSE", False),
         ("PAUSE.tmp", False),
@@ -185,6 +218,25 @@ def test_a_task_is_a_task(name: str) -> None:
 )
 def test_the_file_that_pauses(name: str, *, pauses: bool) -> None:
     assert is_pause(name) is pauses
+
+
+@pytest.mark.parametrize(
+    ("name", "cancels"),
+    [
+        ("cancel", True),
+        ("Cancel.txt", True),
+        ("cancel.txt.txt", True),
+        ("cancel.rtf", True),
+        ("cancel-1", False),
+        ("cancelled.md", False),
+        ("cancel.txt~", False),
+        (".cancel.swp", False),
+        ("cancel.draft.txt", False),
+        ("cancel.sync-conflict-20261122-063840-2BBAXIU.txt", False),
+    ],
+)
+def test_the_file_that_calls_a_task_off(name: str, *, cancels: bool) -> None:
+    assert is_cancel(name) is cancels
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,15 @@ def test_what_is_missing(
 def test_an_empty_file_is_never_finished(arrival: Arrival, around: Surroundings) -> None:
     wait = waits_for(sighting(arrival, replace(FILE, size=0)), around, 5.0, 1e9)
     assert wait is not None
+    assert not wait.somebody_is_at_it
     assert wait.notable, "nothing will change unless a person does something, so a person is told"
+
+
+def test_a_file_that_has_just_been_emptied_is_one_that_somebody_is_writing() -> None:
+    wait = waits_for(sighting(Arrival.WRITTEN, replace(FILE, size=0)), ALONE, 5.0, 104.0)
+    assert wait is not None
+    assert wait.somebody_is_at_it
+    assert wait.again == 105.0
 
 
 def test_a_file_that_was_there_before_us_has_just_been_found() -> None:

@@ -60,6 +60,7 @@ def test_a_lock_of_which_nobody_can_tell_counts_until_nothing_has_changed_for_a_
         waits = wait(arrivals, answer, now)
         assert waits is not None
         assert "LibreOffice still has it open (or has left its lock behind" in waits.reason
+        assert waits.until == 1000.0
         assert waits.notable
     lock.write_text(",me,laptop,24.11.2026 10:10,file:///home/me;")  # it lives
     assert wait(arrivals, answer, 900.0) is not None

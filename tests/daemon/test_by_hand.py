@@ -87,6 +87,25 @@ def test_a_cancelled_task_handed_back_goes_on(shared: World) -> None:
     assert [call["resume"] for call in shared.calls("job stopped")] == [False, True]
 
 
+def test_folders_called_cancel_and_pause_do_the_same_for_those_who_can_make_no_files(world: World) -> None:
+    world.play([SLOW], [{"say": "Done after all."}])
+    daemon = world.start()
+    pid = working(world)
+    (world.root / "PAUSE").mkdir()
+    (world.path("x") / "cancel").mkdir()
+    folder = world.wait_for("x", "failed")
+    assert not alive(pid)
+    assert json.loads((folder / "result.json").read_bytes())["verdict"] == "cancelled"
+    wait_until(lambda: not (folder / "cancel").exists(), "handed back, it would be cancelled again")
+    folder.rename(world.root / "pending" / "x")
+    wait_until(lambda: "paused" in world.run("status").stdout, lambda: world.story("x"))
+    assert world.where("x") == "pending"
+    assert world.run("resume").returncode == 0
+    world.wait_for("x", "done")
+    assert "error" not in daemon.log
+    assert "deleted or moved away" not in daemon.log
+
+
 def test_while_a_pause_file_lies_there_nothing_is_started_and_what_runs_goes_on(
     world: World, daemon: Daemon, tmp_path: Path
 ) -> None:

@@ -217,8 +217,8 @@ def test_many_files_moved_in_at_once_are_all_taken(inbox: World) -> None:
 
 def test_answers_follow_the_same_rules(world: World) -> None:
     world.play([{"ask": {"text": "Well?"}}], [{"say": "Done."}])
-    world.start("--max-parallel", "4", settle=str(SETTLE))
-    ways = ["moved", "renamed", "dotted", "written", "edited"]
+    world.start("--max-parallel", "7", settle=str(SETTLE))
+    ways = ["moved", "renamed", "dotted", "in-front", "utf-16", "written", "edited"]
     for name in ways:
         world.move_in(f"{name}.yaml")
     folders = {name: world.wait_for(name, "blocked") for name in ways}
@@ -228,18 +228,22 @@ def test_answers_follow_the_same_rules(world: World) -> None:
     (folders["edited"] / ".answer.md.swp").touch()
     (folders["edited"] / "answer.md").write_text("yes\n")
 
+    (world.root / "PAUSE").touch()  # so that starting them does not take the time
     begin = time.monotonic()
     (folders["written"] / "answer.md").write_text("yes\n")
     world.answer("moved", "yes\n")
     (folders["renamed"] / "answer.draft.md").rename(folders["renamed"] / "answer.md")
     (folders["dotted"] / "answer.md").write_text("yes\n.\n")
-    for name in ("moved", "renamed", "dotted"):
+    (folders["in-front"] / "answer.md").write_text("---\ndone: true\n---\nyes\n")
+    (folders["utf-16"] / "answer.txt").write_bytes("yes\r\n.\r\n".encode("utf-16"))
+    for name in ("moved", "renamed", "dotted", "in-front", "utf-16"):
         wait_until(lambda name=name: world.where(name) != "blocked", lambda: world.story("moved"))  # type: ignore[misc]
     assert time.monotonic() - begin < AT_ONCE
     assert world.where("written") == "blocked"
+    (world.root / "PAUSE").unlink()
     wait_until(lambda: world.where("written") != "blocked", lambda: world.story("written"))
     assert time.monotonic() - begin >= SETTLE - 0.05
-    for name in ("moved", "renamed", "dotted", "written"):
+    for name in ways[:-1]:
         world.wait_for(name, "done")
     assert world.where("edited") == "blocked", "an editor still has it open"
     (folders["edited"] / ".answer.md.swp").unlink()

@@ -96,6 +96,50 @@ def test_an_edit_that_is_still_settling_when_the_run_ends_goes_to_the_same_sessi
     assert world.where("late-2") is None
 
 
+@pytest.mark.parametrize("name", ["opened", "copied", "touched"])
+def test_an_edit_that_somebody_is_at_when_the_run_ends_goes_to_the_same_session(
+    shared: World, gate: Path, name: str
+) -> None:
+    working(shared, f"{name}.yaml", f"job {name}", name, gate)
+    lock = shared.root / f".{name}.yaml.swp"
+    if name == "opened":
+        lock.touch()
+    with (shared.root / f"{name}.yaml").open("w") as file:
+        if name != "touched":
+            file.write(f"instructions: job {name} and")
+            file.flush()
+        gate.touch()
+
+        def said() -> str:
+            rows = json.loads(shared.run("status", "--json").stdout)["running"]
+            return next((str(row["text"]) for row in rows if row["name"] == name), "")
+
+        wait_until(lambda: "it has ended, but is being edited" in said(), lambda: f"{said()}\n{shared.story(name)}")
+        file.write(f"instructions: job {name} and more\n" if name == "touched" else " more\n")
+    lock.unlink(missing_ok=True)
+    shared.wait_for(name, "done")
+    calls = shared.calls(f"job {name}")
+    assert [call["resume"] for call in calls] == [False, True]
+    assert f"job {name} and more" in calls[1]["prompt"]
+    assert shared.where(f"{name}-2") is None
+
+
+def test_an_edit_that_somebody_is_at_outlasts_a_stop_of_the_daemon(world: World, gate: Path) -> None:
+    daemon = world.start()
+    working(world, "x.yaml", "job kept", "x", gate)
+    lock = world.root / ".x.yaml.swp"
+    lock.touch()
+    world.drop("x.yaml", "instructions: job kept and more\n")
+    gate.touch()
+    daemon.wait_for_log("it has ended, but is being edited")
+    assert daemon.stop() == 0
+    world.start()
+    lock.unlink()
+    world.wait_for("x", "done")
+    assert [call["resume"] for call in world.calls("job kept")] == [False, True]
+    assert world.where("x-2") is None
+
+
 def test_an_edit_while_a_question_waits_is_told_instead_of_an_answer(shared: World) -> None:
     shared.teach("job asks", [{"ask": {"text": "Which?"}}], [{"say": "Done."}])
     shared.move_in("asks.yaml", "instructions: job asks\n")

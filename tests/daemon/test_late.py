@@ -139,6 +139,21 @@ def test_an_answer_for_a_task_that_nobody_knows_stays_where_it_is_and_is_reporte
     shutil.rmtree(stray)
 
 
+def test_an_answer_beside_its_tasks_folder_is_reported_and_so_is_a_task_in_pending(shared: World) -> None:
+    lost = shared.root / "blocked" / "answer.md"
+    lost.write_text("red\n")
+    misplaced = shared.root / "pending" / "misplaced.yaml"
+    misplaced.write_text("instructions: work\n")
+    shared.daemon.wait_for_log("blocked/answer.md")
+    shared.daemon.wait_for_log("pending/misplaced.yaml")
+    said = {row["name"]: row["text"] for row in json.loads(shared.run("status", "--json").stdout)["left_alone"]}
+    assert "the folder of its task" in said["blocked/answer.md"]
+    assert "the inbox itself" in said["pending/misplaced.yaml"]
+    misplaced.rename(shared.root / "misplaced.yaml")
+    shared.wait_for("misplaced", "done")
+    lost.unlink()
+
+
 def test_an_empty_folder_or_a_lock_where_a_task_was_disturbs_nobody(shared: World, gate: Path) -> None:
     shared.teach("job locked", [{"wait_for": str(gate)}, {"ask": {"text": "Well?"}}], [{"say": "Done."}])
     shared.move_in("locked.txt", "job locked\n")
@@ -172,6 +187,23 @@ def test_an_answer_that_a_sync_tool_brings_back_answers_nothing(shared: World, t
     shared.answer("back", "red\n")
     shared.wait_for("back", "done")
     assert [call["resume"] for call in shared.calls("job back")] == [False, True, True]
+
+
+def test_a_sync_tools_copy_of_an_answer_that_was_taken_is_not_read_with_it(world: World) -> None:
+    world.play([{"ask": {"text": "Which?"}}], [{"say": "Done."}])
+    world.start()
+    world.move_in("x.txt")
+    world.wait_for_question("x")
+    (world.root / "PAUSE").touch()
+    world.answer("x", "red\n")
+    folder = world.wait_for("x", "pending")
+    copy = folder / "answer-1.sync-conflict-20261122-063840-2BBAXIU.md"
+    copy.write_text("blue\n")
+    (world.root / "PAUSE").unlink()
+    folder = world.wait_for("x", "done")
+    assert "red" in world.calls()[1]["prompt"]
+    assert "blue" not in world.calls()[1]["prompt"]
+    assert (folder / copy.name).read_text() == "blue\n"
 
 
 def test_a_cancel_file_where_the_task_was_calls_it_off(shared: World) -> None:

@@ -207,7 +207,7 @@ def test_a_long_queue_is_not_watched_one_by_one(layout: Layout, clock: Clock, wa
     assert layout.task(State.PENDING, "t7") not in kernel.opened[0]._watches
 
 
-@pytest.mark.parametrize("stage", ["", ".dropbox.cache"])
+@pytest.mark.parametrize("stage", ["", ".dropbox.cache", ".debris"])
 def test_below_the_folder_of_a_tool_that_downloads_elsewhere_a_file_that_is_moved_in_counts_as_written(
     layout: Layout, watching: Make, kernel: Kernel, stage: str
 ) -> None:

@@ -239,8 +239,7 @@ ANSWERS = {
     "answer.md.bak": "",
     "answer.md.hTxYzQ": "",
     "answer.draft.md": "",
-    "answer-1.md": "",
-    "answer-12-2.txt": "",
+    "answer-1.md": "call it answer.md",
     "._answer.md": "",
     ".pending-1763800000-answer.md": "",
 }
@@ -257,6 +256,13 @@ def test_a_name_beside_an_answer_is_no_answer_and_what_may_have_been_meant_is_to
     assert all(told in left.reason for left in one.left_alone)
 
 
+def test_an_answer_of_an_earlier_round_is_told_apart_from_one_that_was_named_like_it(layout: Layout) -> None:
+    folder = put(layout, State.BLOCKED, "x", rounds=2)
+    for name in ("answer-1.md", "answer-2-2.txt", "answer-3.md"):
+        (folder / name).touch()
+    assert [left.name for left in found(Scanner(layout))["x"].left_alone] == ["blocked/x/answer-3.md"]
+
+
 @pytest.mark.parametrize("name", ["Answer.MD", "ANSWER.TXT", "Answer", "answer.Yaml"])
 def test_an_answer_may_be_written_in_capitals(layout: Layout, name: str) -> None:
     (put(layout, State.BLOCKED, "x") / name).touch()
@@ -267,6 +273,15 @@ def test_a_tasks_file_may_be_written_in_capitals(layout: Layout) -> None:
     folder = put(layout, State.PENDING, "x")
     (folder / "task.yaml").rename(folder / "TASK.YAML")
     assert found(Scanner(layout))["x"].task_file == "TASK.YAML"
+
+
+def test_what_was_dropped_among_the_tasks_folders_is_told(layout: Layout) -> None:
+    for place in ("pending/fix.yaml", "blocked/answer.md", "running/cancel", "blocked/.answer.md.swp", "done/notes.md"):
+        (layout.root / place).touch()
+    scanner = Scanner(layout)
+    for _ in range(2):
+        scanner.tasks()
+        assert sorted(one.name for one in scanner.loose) == ["blocked/answer.md", "pending/fix.yaml", "running/cancel"]
 
 
 def test_a_conflict_copy_beside_a_task_is_told_in_whatever_state(layout: Layout) -> None:
