@@ -92,7 +92,7 @@ def send(process: ProcessId, number: signal.Signals) -> bool:
 
 
 def marked(run_id: str, mark: str = MARK) -> list[ProcessId]:
-    """Return all live processes of this user that carry the run's mark, oldest first."""
+    """Return all live processes that carry the run's mark, oldest first."""
     own = os.getpid()
     found = [identify(pid) for pid in psutil.pids() if pid != own and _carries(pid, run_id, mark)]
     return sorted((one for one in found if one is not None), key=lambda one: (one.started, one.pid))
@@ -180,7 +180,14 @@ def _left_over(run_id: str, mark: str) -> list[ProcessId]:
     if not found:
         time.sleep(_EXEC_TAKES)
         found = marked(run_id, mark)
-    return found
+    return [process for process in found if _is_this_users(process.pid)]
+
+
+def _is_this_users(pid: int) -> bool:
+    # Root can read, and would end, what the agent has started under another name on purpose.
+    with suppress(OSError):
+        return (_PROC / str(pid)).stat().st_uid == os.geteuid()
+    return False
 
 
 def _name(pid: int) -> str:

@@ -325,6 +325,17 @@ def test_everything_that_carries_the_mark_is_swept_and_nothing_else(
     other.wait()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can see what another user's process carries")
+def test_another_users_process_is_left_alone_whatever_it_carries(run_id: str) -> None:
+    command = ["setpriv", "--reuid=65534", "--clear-groups", "/bin/sleep", "60"]
+    other = subprocess.Popen(command, env={"PATH": os.defpath, MARK: run_id})
+    wait_until(lambda: psutil.Process(other.pid).uids().effective == 65534, "it never became another user's")
+    assert sweep(run_id) == ()
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
 def test_sweeping_where_nothing_is_left_costs_no_time(run_id: str) -> None:
     begin = time.monotonic()
     assert sweep(run_id) == ()
