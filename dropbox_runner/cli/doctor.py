@@ -56,7 +56,7 @@ def _findings(folder: FolderArgument) -> Iterator[Finding]:
     yield _gate(layout)
     yield _filesystem(layout)
     yield from _events(layout)
-    pid = holder(local_state(layout) / "lock")
+    pid = holder(local_state(layout) / "lock", layout.root)
     yield Finding(
         fine=pid is not None,
         text=f"daemon: runs (pid {pid})" if pid is not None else "daemon: does not run",

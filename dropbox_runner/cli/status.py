@@ -47,7 +47,7 @@ def status(
 
 def _overview(layout: Layout, now: datetime) -> Overview:
     local = local_state(layout)
-    pid = holder(local / "lock")
+    pid = holder(local / "lock", layout.root)
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         spent = Ledger(local / "ledger.sqlite").spent(midnight.astimezone(UTC).isoformat(timespec="seconds"))

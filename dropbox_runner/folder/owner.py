@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import socket
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from dropbox_runner.core.errors import RefusedError
-from dropbox_runner.core.states import State
+from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout, state_home
 
@@ -67,13 +69,38 @@ def claim(layout: Layout, *, take_over: bool) -> None:
                 "If no other machine runs it, start once with --take-over."
             )
         durable.make_directory(layout.hidden)
-        durable.write(layout.owner, (json.dumps(vars(here), indent=2) + "\n").encode())
+        _write(layout, here)
     elif owner.id != here.id:
         raise RefusedError(
             f"{layout.root} is run by {owner.host} (there: {owner.path}). Two machines would run every task twice. "
             "If that one has stopped for good, start once with --take-over."
         )
+    elif owner.path != here.path:
+        if _holds_tasks_of(layout, owner):
+            raise RefusedError(
+                f"{layout.root} is a copy of {owner.path}, which is still there: its tasks would be run a second time. "
+                "If this is the one to go on with, start once with --take-over."
+            )
+        with suppress(OSError):  # it is only for people, and for the next copy
+            _write(layout, here)
+
+
+def _write(layout: Layout, owner: Owner) -> None:
+    durable.write(layout.owner, (json.dumps(vars(owner), indent=2) + "\n").encode())
 
 
 def _holds_tasks(layout: Layout) -> bool:
     return any(any(layout.state(state).iterdir()) for state in State if layout.state(state).is_dir())
+
+
+def _holds_tasks_of(layout: Layout, owner: Owner) -> bool:
+    """Say whether what would be run here also lies where this folder was run before.
+
+    Most often nothing lies there any more, because it was moved; and another path (a bind mount) is no copy.
+    """
+    with suppress(OSError, ValueError, RefusedError):
+        original = Layout.of(Path(owner.path))
+        before = owner_of(original)
+        if before is not None and before.id == owner.id and not original.root.samefile(layout.root):
+            return any(original.find(task.name) for state in LIVE for task in layout.state(state).iterdir())
+    return False
