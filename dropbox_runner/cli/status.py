@@ -61,7 +61,7 @@ def _overview(layout: Layout, now: datetime) -> Overview:
 def _without_daemon(local: Path, now: datetime) -> Said:
     """Say what would hold a daemon that is started now: the gate outlives it."""
     gate = GateFile(local / GATE).read()
-    left = gate.until - now.timestamp() if gate is not None else 0.0
+    left = gate.left(now.timestamp()) if gate is not None else 0.0
     if gate is None or left <= 0:
         return Said()
     words = gate.in_words(time_of_day(gate.until, now.timestamp()))

@@ -46,6 +46,14 @@ class Gate(BaseModel):
     tries: int = 1
     """How often in a row it was closed for this reason."""
 
+    def left(self, now: float) -> float:
+        """Return for how many more seconds it stays closed; `now` is unix time.
+
+        One that would stay so for longer than any ever does was written before the clock was set back: it is open.
+        """
+        left = self.until - now
+        return left if 0 < left <= _LONGEST[self.why] else 0.0
+
     @property
     def probing(self) -> bool:
         """Whether, once it opens, one start at a time must do until one has gone well.
@@ -69,41 +77,46 @@ class Gate(BaseModel):
                 assert_never(self.why)
 
 
+_LONGEST: Final = {
+    Why.LIMIT: _LONGEST_LIMIT,
+    Why.ACCOUNT: _ACCOUNT_STEPS[-1],
+    Why.THROTTLE: _THROTTLE_LONGEST,
+}
+"""Seconds for which it may be closed at most."""
+
+
 def after(gate: Gate | None, served: Verdict | None, reason: str, resets: float | None, now: float) -> Gate | None:
     """Return the gate after a run has ended.
 
     `served` is how the API had served it (see `verdict.served`), whatever became of the task; `now` and `resets` are
     unix times.
     """
+    closed = gate is not None and gate.left(now) > 0
     match served:
         case Verdict.LIMITED:
             until = reset_time(resets, now)
-            return Gate(
-                why=Why.LIMIT, until=max(until, gate.until) if _is(gate, Why.LIMIT) and gate else until, reason=reason
-            )
+            if gate is not None and gate.why is Why.LIMIT and closed:
+                until = max(until, gate.until)
+            return Gate(why=Why.LIMIT, until=until, reason=reason)
         case Verdict.ACCOUNT:
-            if gate is not None and gate.why is Why.ACCOUNT and now < gate.until:
+            if gate is not None and gate.why is Why.ACCOUNT and closed:
                 return gate  # a run that was under way already: the same refusal, not one more try
             tries = gate.tries + 1 if gate is not None and gate.why is Why.ACCOUNT else 1
             pause = _ACCOUNT_STEPS[min(tries, len(_ACCOUNT_STEPS)) - 1]
             return Gate(why=Why.ACCOUNT, until=now + pause, reason=reason, tries=tries)
         case Verdict.OVERLOADED if gate is None or gate.why is Why.THROTTLE:
-            if gate is not None and now < gate.until:
+            if closed:
                 return gate
             tries = gate.tries + 1 if gate is not None else 1
             steps = tries - _THROTTLES_IN_A_ROW
             pause = min(_THROTTLE_LONGEST, _THROTTLE_FIRST * 2**steps) if steps >= 0 else 0.0
             return Gate(why=Why.THROTTLE, until=now + pause, reason=reason, tries=tries)
-        case Verdict.SUCCEEDED if gate is not None and gate.why is Why.LIMIT and now < gate.until:
+        case Verdict.SUCCEEDED if gate is not None and gate.why is Why.LIMIT and closed:
             return gate  # it was under way before: what it has got through says nothing of what comes next
         case Verdict.SUCCEEDED:
             return None  # the API has served a whole run: whatever it was, it is over
         case _:
             return gate
-
-
-def _is(gate: Gate | None, why: Why) -> bool:
-    return gate is not None and gate.why is why
 
 
 def reset_time(resets: float | None, now: float) -> float:

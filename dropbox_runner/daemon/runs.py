@@ -23,7 +23,6 @@ from dropbox_runner.agent.environment import (
 from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, PutAside, Start, Stop
-from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.money import left_to_spend
 from dropbox_runner.core.record import Next, ProcessId, Record, Run, StopOrder, Why
@@ -242,8 +241,7 @@ def stop(desk: Desk, action: Stop) -> None:
 
 def kill(desk: Desk, action: Kill) -> None:
     """End a run that did not end when it was told to."""
-    grace = format_duration(desk.settings.stop_grace)
-    log.warning("%s: run %d did not end within %s; killing it", action.name, action.run.number, grace)
+    log.warning("%s: run %d did not end when it was told to; killing it", action.name, action.run.number)
     process = _process(desk, action.run)
     if process is not None:
         # The outermost: what stands for the run. Whatever it was to hold together is swept when its end is judged.
