@@ -15,12 +15,12 @@ from typing import Annotated
 
 import typer
 
-from dropbox_runner.agent.environment import Commands, command_script, shell_setup_script
+from dropbox_runner.agent.environment import INBOX, Commands, command_script, shell_setup_script
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.cli import options
 from dropbox_runner.cli.common import FolderArgument, inbox
-from dropbox_runner.core.errors import RefusedError
+from dropbox_runner.core.errors import NotOursError, RefusedError
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.daemon import logs
 from dropbox_runner.daemon.doorbell import Doorbell
@@ -83,7 +83,11 @@ def _serve(
     watch: bool,
 ) -> int:
     check_folder(layout, settings.trusted_group)
-    owner.claim(layout, take_over=take_over)
+    try:
+        owner.claim(layout, take_over=take_over)
+    except NotOursError:
+        _end_what_is_left(layout)
+        raise
     Store(layout).make()
     Store(layout).tidy()
     check_moves(layout)
@@ -121,6 +125,18 @@ def _serve(
     if signal.SIGINT in received:
         return _INTERRUPTED
     return 1 if drain and service.failed else 0
+
+
+def _end_what_is_left(layout: Layout) -> None:
+    """End the agents that an earlier daemon has left at work in a folder that another machine has taken over since.
+
+    That one does their work now. Those that were started with another home of ours (XDG_STATE_HOME) are not known here:
+    the other machine is this one then, and they are at the right place.
+    """
+    ledger, agents = Local.at(local_state(layout)).ledger, Agents()
+    for run_id in agents.strays(INBOX, str(layout.root)):
+        if ledger.knows_start(run_id) and (swept := agents.sweep(run_id)):
+            log.warning("what still worked here was ended: %s", ", ".join(swept))
 
 
 def _listen(service: Service) -> list[int]:

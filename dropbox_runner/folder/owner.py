@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dropbox_runner.core.errors import RefusedError
+from dropbox_runner.core.errors import NotOursError, RefusedError
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout, state_home
@@ -71,7 +71,7 @@ def claim(layout: Layout, *, take_over: bool) -> None:
         durable.make_directory(layout.hidden)
         _write(layout, here)
     elif owner.id != here.id:
-        raise RefusedError(
+        raise NotOursError(
             f"{layout.root} is run by {owner.host} (there: {owner.path}). Two machines would run every task twice. "
             "If that one has stopped for good, start once with --take-over."
         )
