@@ -100,6 +100,16 @@ def _serve(
     bell = Doorbell()
     watching = Watching(layout, local.gate.path.parent, bell) if watch else None
     _provide(local.commands)
+    here = owner.this_machine(layout)
+
+    def keep() -> None:
+        """Make this machine's corner again when somebody has cleared it away: agents could not even ask any more."""
+        if not local.commands.shell_setup.exists():
+            owner.remember(here)
+            Local.at(corner)
+            _provide(local.commands)
+            log.warning("%s was cleared away, and has been made again", corner)
+
     service = Service(
         layout,
         settings,
@@ -110,6 +120,7 @@ def _serve(
         watching=watching,
         bell=bell,
         show=StatusPage(layout).update,
+        keep=keep,
     )
     received = _listen(service)
     # The watchdog ends a loop that hangs with SIGABRT: then the log says in which line it hung.

@@ -31,17 +31,25 @@ class Owner:
 
 def this_machine(layout: Layout) -> Owner:
     """Return this installation as an owner; its id is made at the first call and kept."""
-    file = state_home() / "machine-id"
     try:
-        known = durable.read(file).decode("ascii", "ignore").strip()
+        known = durable.read(_id_file()).decode("ascii", "ignore").strip()
     except FileNotFoundError:
         known = ""
+    here = Owner(known or uuid.uuid4().hex, socket.gethostname(), str(layout.root))
     if not known:
         # Two machines whose file was emptied would take each other for themselves.
-        known = uuid.uuid4().hex
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        durable.write(file, f"{known}\n".encode())
-    return Owner(known, socket.gethostname(), str(layout.root))
+        remember(here)
+    return here
+
+
+def remember(here: Owner) -> None:
+    """Write down the id of this machine."""
+    _id_file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    durable.write(_id_file(), f"{here.id}\n".encode())
+
+
+def _id_file() -> Path:
+    return state_home() / "machine-id"
 
 
 def owner_of(layout: Layout) -> Owner | None:

@@ -74,6 +74,19 @@ def test_a_daemon_whose_folder_another_machine_has_taken_over_ends_its_agents_an
     assert "is run by laptop" in again.log
 
 
+def test_the_corner_of_this_machine_is_made_again_when_it_was_cleared_away(world: World) -> None:
+    world.play([{"ask": {"text": "Well?"}}], [{"say": "Done."}])
+    first = world.start("--poll", "0.1")
+    shutil.rmtree(world.home / "state")
+    first.wait_for_log("was cleared away, and has been made again")
+    world.move_in("x.yaml")
+    world.wait_for_question("x")
+    assert first.stop() == 0
+    world.start()
+    world.answer("x", "yes\n")
+    world.wait_for("x", "done")
+
+
 def test_agents_that_outlived_their_daemon_are_ended_when_another_machine_has_taken_the_folder_over_meanwhile(
     world: World,
 ) -> None:
