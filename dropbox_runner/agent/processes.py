@@ -123,7 +123,7 @@ def strays(mark: str, value: str) -> frozenset[str]:
 
 def leader(run_id: str) -> ProcessId | None:
     """Return the process that was started for a run: marked, leading its own session, below an unmarked parent."""
-    for process in marked(run_id):
+    for process in _surely_marked(run_id):
         stat = _stat(process.pid)
         # Shell commands of the agent lead sessions of their own as well, but their parent is marked.
         with suppress(OSError):
@@ -175,12 +175,16 @@ def sweep(run_id: str, mark: str = MARK) -> tuple[str, ...]:
 
 
 def _left_over(run_id: str, mark: str) -> list[ProcessId]:
-    """Look twice before saying that nothing is left: while a process becomes another program it has no environment."""
+    return [process for process in _surely_marked(run_id, mark) if _is_this_users(process.pid)]
+
+
+def _surely_marked(run_id: str, mark: str = MARK) -> list[ProcessId]:
+    """Look twice before saying that there is nothing: while a process becomes another program it has no environment."""
     found = marked(run_id, mark)
     if not found:
         time.sleep(_EXEC_TAKES)
         found = marked(run_id, mark)
-    return [process for process in found if _is_this_users(process.pid)]
+    return found
 
 
 def _is_this_users(pid: int) -> bool:

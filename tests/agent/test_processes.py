@@ -288,6 +288,20 @@ def test_what_is_wrapped_is_found_below_its_wrappers_and_its_own_forks_are_not_t
     agents.forget(run_id)
 
 
+def test_a_leader_that_is_just_becoming_another_program_is_not_taken_for_gone(
+    tmp_path: Path, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = Agents()
+    process = begin(agents, run_id, launch(tmp_path, run_id, "sleep 60"))
+    looks: list[list[ProcessId]] = [[], marked(run_id)]  # for that instant it has no environment
+    monkeypatch.setattr(processes, "marked", lambda *_: looks.pop(0))
+    assert leader(run_id) == process
+    monkeypatch.undo()
+    sweep(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
+
+
 _STUBBORN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
