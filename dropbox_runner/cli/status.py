@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from dropbox_runner.cli.common import FolderArgument, inbox
 from dropbox_runner.core.durations import format_duration, time_of_day
 from dropbox_runner.daemon.lock import holder
 from dropbox_runner.folder.gatefile import GateFile
+from dropbox_runner.folder.ground import MB_TO_TAKE, lack_of_room
 from dropbox_runner.folder.layout import GATE, Layout, local_state
 from dropbox_runner.folder.ledger import Ledger, LedgerError, Spent
 from dropbox_runner.views.overview import Overview, Said, gather, read_notice
@@ -55,6 +57,8 @@ def _overview(layout: Layout, now: datetime) -> Overview:
         typer.echo(error, err=True)
         spent = Spent()
     said = read_notice(local / "notice.json", now) if pid is not None else _without_daemon(local, now)
+    if not said.held and (lack := lack_of_room(layout, MB_TO_TAKE)) is not None:
+        said = replace(said, held=lack)  # the daemon knows, but could not write it down
     return gather(layout, pid, said, spent)
 
 

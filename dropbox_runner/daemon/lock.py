@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,15 +40,16 @@ class FolderLock:
             # `status` holds the lock for an instant to see whether it is free.
             if _exists(holder) or time.monotonic() > deadline:
                 os.close(self._descriptor)
-                raise _busy(root, holder)
+                raise _busy(root, holder or str(_by_name(root) or ""))
             time.sleep(0.001)
         try:
             self._name = _take_name(root)
         except FolderBusyError:
             os.close(self._descriptor)
             raise
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: who it is can be asked of the kernel as well
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def _locked(self) -> bool:
         try:
@@ -82,7 +84,7 @@ def holder(path: Path, root: Path) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.read(descriptor, 32).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else 0
+        return int(text) if text.isdigit() else (_by_name(root) or 0)
     finally:
         os.close(descriptor)
     return _by_name(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from harness import World, wait_until
+
+from dropbox_runner.core.errors import FolderBusyError
+from dropbox_runner.daemon.lock import FolderLock, holder
 
 
 def test_a_lock_whose_file_was_deleted_still_holds(world: World) -> None:
@@ -21,6 +25,20 @@ def test_a_lock_whose_file_was_deleted_still_holds(world: World) -> None:
     assert f"daemon runs (pid {first.pid})" in world.run("status").stdout
     first.kill()
     world.start()
+
+
+def test_a_lock_on_a_full_disk_holds_and_names_its_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "lock"
+    monkeypatch.setattr(os, "pwrite", full)
+    lock = FolderLock(path, tmp_path)
+    assert holder(path, tmp_path) == os.getpid()
+    with pytest.raises(FolderBusyError, match=f"pid {os.getpid()}"):
+        FolderLock(path, tmp_path)
+    lock.release()
+    assert holder(path, tmp_path) is None
 
 
 @pytest.mark.slow
