@@ -121,15 +121,25 @@ def strays(mark: str, value: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def leader(run_id: str) -> ProcessId | None:
+def leader(run_id: str, log: Path) -> ProcessId | None:
     """Return the process that was started for a run: marked, leading its own session, below an unmarked parent."""
     for process in _surely_marked(run_id):
         stat = _stat(process.pid)
-        # Shell commands of the agent lead sessions of their own as well, but their parent is marked.
+        # Shell commands of the agent lead sessions of their own as well, but their parent is marked. When the agent has
+        # ended, what it has left behind has no parent any more either, but speaks into another file.
         with suppress(OSError):
-            if stat and os.getsid(process.pid) == process.pid and not _carries(stat.parent, run_id):
+            leads = os.getsid(process.pid) == process.pid and _speaks_into(process.pid, log)
+            if stat and leads and not _carries(stat.parent, run_id):
                 return process
     return None
+
+
+def _speaks_into(pid: int, log: Path) -> bool:
+    try:
+        wanted = log.stat()
+    except OSError:
+        return True  # somebody has taken it away: nobody can tell
+    return os.path.samestat((_PROC / str(pid) / "fd/1").stat(), wanted)
 
 
 def innermost(process: ProcessId, argument: str) -> ProcessId:
@@ -286,9 +296,9 @@ class Agents:
         """Say whether this very process still runs."""
         return is_alive(process)
 
-    def leader(self, run_id: str) -> ProcessId | None:
-        """Return the process that was started for a run, by its mark alone."""
-        return leader(run_id)
+    def leader(self, run_id: str, log: Path) -> ProcessId | None:
+        """Return the process that was started for a run and writes this log, by its mark alone."""
+        return leader(run_id, log)
 
     def innermost(self, process: ProcessId, argument: str) -> ProcessId:
         """Return the process below this one that has this very argument and that nothing else wraps."""

@@ -248,8 +248,9 @@ def test_the_leader_is_found_by_its_mark_and_its_shell_commands_are_not_taken_fo
     agents = Agents()
     process = begin(agents, run_id, launch(tmp_path, run_id, "setsid --wait sleep 60 & setsid sleep 61 & wait"))
     wait_until(lambda: len(marked(run_id)) >= 3, "its children never came up")
-    assert leader(run_id) == process
-    assert leader("no such run") is None
+    log = tmp_path / "out"
+    assert leader(run_id, log) == process
+    assert leader("no such run", log) is None
     sweep(run_id)
     agents.exit_code(run_id)
     agents.forget(run_id)
@@ -288,6 +289,18 @@ def test_what_is_wrapped_is_found_below_its_wrappers_and_its_own_forks_are_not_t
     agents.forget(run_id)
 
 
+def test_what_a_run_has_left_behind_is_not_taken_for_the_run(tmp_path: Path, run_id: str) -> None:
+    agents = Agents()
+    # It has left its session, lost its parent, and leads: as the run itself does after its daemon was killed.
+    begin(agents, run_id, launch(tmp_path, run_id, "setsid sleep 60 >/dev/null 2>&1 &"))
+    wait_readable(agents)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
+    wait_until(lambda: marked(run_id), "what it has left behind never came up")
+    assert leader(run_id, tmp_path / "out") is None
+    sweep(run_id)
+
+
 def test_a_leader_that_is_just_becoming_another_program_is_not_taken_for_gone(
     tmp_path: Path, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,7 +308,7 @@ def test_a_leader_that_is_just_becoming_another_program_is_not_taken_for_gone(
     process = begin(agents, run_id, launch(tmp_path, run_id, "sleep 60"))
     looks: list[list[ProcessId]] = [[], marked(run_id)]  # for that instant it has no environment
     monkeypatch.setattr(processes, "marked", lambda *_: looks.pop(0))
-    assert leader(run_id) == process
+    assert leader(run_id, tmp_path / "out") == process
     monkeypatch.undo()
     sweep(run_id)
     agents.exit_code(run_id)
