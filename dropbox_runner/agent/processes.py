@@ -94,7 +94,7 @@ def send(process: ProcessId, number: signal.Signals) -> bool:
 
 
 def marked(run_id: str, mark: str = MARK) -> list[ProcessId]:
-    """Return all live processes of this user that carry the run's mark, oldest first."""
+    """Return all live processes that carry the run's mark, oldest first."""
     own = os.getpid()
     found = [identify(pid) for pid in psutil.pids() if pid != own and _carries(pid, run_id, mark)]
     return sorted((one for one in found if one is not None), key=lambda one: (one.started, one.pid))
@@ -123,15 +123,25 @@ def strays(mark: str, value: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def leader(run_id: str) -> ProcessId | None:
+def leader(run_id: str, log: Path) -> ProcessId | None:
     """Return the process that was started for a run: marked, leading its own session, below an unmarked parent."""
-    for process in marked(run_id):
+    for process in _surely_marked(run_id):
         stat = _stat(process.pid)
-        # Shell commands of the agent lead sessions of their own as well, but their parent is marked.
+        # Shell commands of the agent lead sessions of their own as well, but their parent is marked. When the agent has
+        # ended, what it has left behind has no parent any more either, but speaks into another file.
         with suppress(OSError):
-            if stat and os.getsid(process.pid) == process.pid and not _carries(stat.parent, run_id):
+            leads = os.getsid(process.pid) == process.pid and _speaks_into(process.pid, log)
+            if stat and leads and not _carries(stat.parent, run_id):
                 return process
     return None
+
+
+def _speaks_into(pid: int, log: Path) -> bool:
+    try:
+        wanted = log.stat()
+    except OSError:
+        return True  # somebody has taken it away: nobody can tell
+    return os.path.samestat((_PROC / str(pid) / "fd/1").stat(), wanted)
 
 
 def innermost(process: ProcessId, argument: str) -> ProcessId:
@@ -177,12 +187,23 @@ def sweep(run_id: str, mark: str = MARK) -> tuple[str, ...]:
 
 
 def _left_over(run_id: str, mark: str) -> list[ProcessId]:
-    """Look twice before saying that nothing is left: while a process becomes another program it has no environment."""
+    return [process for process in _surely_marked(run_id, mark) if _is_this_users(process.pid)]
+
+
+def _surely_marked(run_id: str, mark: str = MARK) -> list[ProcessId]:
+    """Look twice before saying that there is nothing: while a process becomes another program it has no environment."""
     found = marked(run_id, mark)
     if not found:
         time.sleep(_EXEC_TAKES)
         found = marked(run_id, mark)
     return found
+
+
+def _is_this_users(pid: int) -> bool:
+    # Root can read, and would end, what the agent has started under another name on purpose.
+    with suppress(OSError):
+        return (_PROC / str(pid)).stat().st_uid == os.geteuid()
+    return False
 
 
 def _name(pid: int) -> str:
@@ -289,9 +310,9 @@ class Agents:
         """Say whether this very process still runs."""
         return is_alive(process)
 
-    def leader(self, run_id: str) -> ProcessId | None:
-        """Return the process that was started for a run, by its mark alone."""
-        return leader(run_id)
+    def leader(self, run_id: str, log: Path) -> ProcessId | None:
+        """Return the process that was started for a run and writes this log, by its mark alone."""
+        return leader(run_id, log)
 
     def innermost(self, process: ProcessId, argument: str) -> ProcessId:
         """Return the process below this one that has this very argument and that nothing else wraps."""

@@ -56,7 +56,7 @@ def _findings(folder: FolderArgument) -> Iterator[Finding]:
     yield _gate(layout)
     yield _filesystem(layout)
     yield from _events(layout)
-    pid = holder(local_state(layout) / "lock")
+    pid = holder(local_state(layout) / "lock", layout.root)
     yield Finding(
         fine=pid is not None,
         text=f"daemon: runs (pid {pid})" if pid is not None else "daemon: does not run",
@@ -147,7 +147,7 @@ def _limit(what: str, used: int, most: int) -> Finding:
 
 def _gate(layout: Layout) -> Finding:
     gate, now = GateFile(local_state(layout) / GATE).read(), time.time()
-    if gate is None or gate.until <= now:
+    if gate is None or not gate.left(now):
         return Finding(fine=True, text="account: no trouble reported")
     until = time_of_day(gate.until, now)
     mend = "log in with `claude`, or mend the key or the payment; then: dropbox-runner resume"

@@ -15,12 +15,12 @@ from typing import Annotated
 
 import typer
 
-from dropbox_runner.agent.environment import Commands, command_script, shell_setup_script
+from dropbox_runner.agent.environment import INBOX, Commands, command_script, shell_setup_script
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.cli import options
 from dropbox_runner.cli.common import FolderArgument, inbox
-from dropbox_runner.core.errors import RefusedError
+from dropbox_runner.core.errors import NotOursError, RefusedError
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.daemon import logs
 from dropbox_runner.daemon.doorbell import Doorbell
@@ -83,7 +83,11 @@ def _serve(
     watch: bool,
 ) -> int:
     check_folder(layout, settings.trusted_group)
-    owner.claim(layout, take_over=take_over)
+    try:
+        owner.claim(layout, take_over=take_over)
+    except NotOursError:
+        _end_what_is_left(layout)
+        raise
     Store(layout).make()
     Store(layout).tidy()
     check_moves(layout)
@@ -96,6 +100,16 @@ def _serve(
     bell = Doorbell()
     watching = Watching(layout, local.gate.path.parent, bell) if watch else None
     _provide(local.commands)
+    here = owner.this_machine(layout)
+
+    def keep() -> None:
+        """Make this machine's corner again when somebody has cleared it away: agents could not even ask any more."""
+        if not local.commands.shell_setup.exists():
+            owner.remember(here)
+            Local.at(corner)
+            _provide(local.commands)
+            log.warning("%s was cleared away, and has been made again", corner)
+
     service = Service(
         layout,
         settings,
@@ -106,6 +120,7 @@ def _serve(
         watching=watching,
         bell=bell,
         show=StatusPage(layout).update,
+        keep=keep,
     )
     received = _listen(service)
     # The watchdog ends a loop that hangs with SIGABRT: then the log says in which line it hung.
@@ -121,6 +136,18 @@ def _serve(
     if signal.SIGINT in received:
         return _INTERRUPTED
     return 1 if drain and service.failed else 0
+
+
+def _end_what_is_left(layout: Layout) -> None:
+    """End the agents that an earlier daemon has left at work in a folder that another machine has taken over since.
+
+    That one does their work now. Those that were started with another home of ours (XDG_STATE_HOME) are not known here:
+    the other machine is this one then, and they are at the right place.
+    """
+    ledger, agents = Local.at(local_state(layout)).ledger, Agents()
+    for run_id in agents.strays(INBOX, str(layout.root)):
+        if ledger.knows_start(run_id) and (swept := agents.sweep(run_id)):
+            log.warning("what still worked here was ended: %s", ", ".join(swept))
 
 
 def _listen(service: Service) -> list[int]:

@@ -85,7 +85,7 @@ def _check(layout: Layout, program: tuple[str, ...]) -> None:
     for file in filter(None, (str(unit_file()), known.file)):
         if os.path.lexists(file) and not is_ours(_read(Path(file))):
             raise RefusedError(f"{file} is there already, and not from us. Move it away first; nothing was changed.")
-    pid = holder(local_state(layout) / "lock")
+    pid = holder(local_state(layout) / "lock", layout.root)
     if pid is not None and pid != known.pid:
         raise RunnerError(f"{layout.root} is run by a daemon that is not the service (pid {pid}). Stop that one first.")
 

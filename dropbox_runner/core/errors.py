@@ -4,6 +4,7 @@ RunnerError            expected: one line, no traceback, exit 1
 ├── UsageError         the command line does not make sense, exit 2
 ├── FolderBusyError    another daemon holds the folder, exit 75
 ├── RefusedError       settings or folder are not fit to be run, exit 78
+│   └── NotOursError   another machine runs the folder
 └── RejectedError      a dropped file is no task: a list of Problems
 """
 
@@ -35,6 +36,10 @@ class RefusedError(RunnerError):
     """Settings or folder are not fit to be run (EX_CONFIG of sysexits.h)."""
 
     exit_code = 78
+
+
+class NotOursError(RefusedError):
+    """Another machine runs the folder."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from dropbox_runner.core.verdict import Judgement
 
 _FIRST_PAUSE: Final = 30.0
 _LONGEST_PAUSE: Final = 900.0
-"""Seconds between two tries of a run that failed or could not be served."""
+"""Seconds between two tries of a run that failed or could not be served, before the jitter."""
+_JITTER: Final = 0.25
+LONGEST_PAUSE: Final = _LONGEST_PAUSE * (1 + _JITTER)
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def pause(tries: int, seed: str) -> float:
 
     The jitter comes from the run's id, so that tasks that were refused together do not come back together.
     """
-    jitter = int(seed[:8], 16) / 0xFFFFFFFF / 4
+    jitter = int(seed[:8], 16) / 0xFFFFFFFF * _JITTER
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries, 16)) * (1 + jitter)
 
 

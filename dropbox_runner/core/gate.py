@@ -48,6 +48,14 @@ class Gate(BaseModel):
     tries: int = 1
     """How often in a row it was closed for this reason."""
 
+    def left(self, now: float) -> float:
+        """Return for how many more seconds it stays closed; `now` is unix time.
+
+        One that would stay so for longer than any ever does was written before the clock was set back: it is open.
+        """
+        left = self.until - now
+        return left if 0 < left <= _LONGEST[self.why] else 0.0
+
     @property
     def probing(self) -> bool:
         """Whether, once it opens, one start at a time must do until one has gone well.
@@ -71,30 +79,39 @@ class Gate(BaseModel):
                 assert_never(self.why)
 
 
+_LONGEST: Final = {
+    Why.LIMIT: _LONGEST_LIMIT,
+    Why.ACCOUNT: _ACCOUNT_STEPS[-1],
+    Why.THROTTLE: _THROTTLE_LONGEST,
+}
+"""Seconds for which it may be closed at most."""
+
+
 def after(gate: Gate | None, served: Verdict | None, reason: str, resets: float | None, now: float) -> Gate | None:
     """Return the gate after a run has ended.
 
     `served` is how the API had served it (see `verdict.served`), whatever became of the task; `now` and `resets` are
     unix times.
     """
-    if gate is not None and gate.why is Why.LIMIT and gate.until <= now:
+    closed = gate is not None and gate.left(now) > 0
+    if gate is not None and gate.why is Why.LIMIT and not closed:
         gate = None  # a limit that has been reset is over, whatever else there is
     match served:
         case Verdict.LIMITED:
             until = reset_time(resets, now)
-            return Gate(
-                why=Why.LIMIT, until=max(until, gate.until) if _is(gate, Why.LIMIT) and gate else until, reason=reason
-            )
+            if gate is not None and gate.why is Why.LIMIT:
+                until = max(until, gate.until)
+            return Gate(why=Why.LIMIT, until=until, reason=reason)
         case Verdict.ACCOUNT if gate is not None and gate.why is Why.LIMIT:
             return gate  # that is the longer one, and the account is found out about when it is over
         case Verdict.ACCOUNT:
-            if gate is not None and gate.why is Why.ACCOUNT and now < gate.until:
+            if gate is not None and gate.why is Why.ACCOUNT and closed:
                 return gate  # a run that was under way already: the same refusal, not one more try
             tries = gate.tries + 1 if gate is not None and gate.why is Why.ACCOUNT else 1
             pause = _ACCOUNT_STEPS[min(tries, len(_ACCOUNT_STEPS)) - 1]
             return Gate(why=Why.ACCOUNT, until=now + pause, reason=reason, tries=tries)
         case Verdict.OVERLOADED if gate is None or gate.why is Why.THROTTLE:
-            if gate is not None and now < gate.until:
+            if closed:
                 return gate
             tries = gate.tries + 1 if gate is not None else 1
             steps = tries - _THROTTLES_IN_A_ROW
@@ -112,10 +129,6 @@ def paused_by(names: Iterable[str]) -> str | None:
     """Say that a person has paused the queue, if one of these files in the inbox does."""
     name = next((one for one in names if is_pause(one)), None)
     return None if name is None else f"paused: the file {printable(name)} lies in the folder"
-
-
-def _is(gate: Gate | None, why: Why) -> bool:
-    return gate is not None and gate.why is why
 
 
 def reset_time(resets: float | None, now: float) -> float:

@@ -6,6 +6,7 @@ from typing import Final
 
 from dropbox_runner.core.actions import Start
 from dropbox_runner.core.clock import Now
+from dropbox_runner.core.followup import LONGEST_PAUSE
 from dropbox_runner.core.plan import Draft
 from dropbox_runner.core.record import Record, Why
 from dropbox_runner.core.seen import Limits, Look, Seen
@@ -33,7 +34,7 @@ def starts(look: Look, now: Now, limits: Limits, draft: Draft) -> None:
     for seen, record in ready:
         if draft.busy(seen.name):
             continue
-        early_by = (record.not_before or 0.0) - now.wall.timestamp()
+        early_by = _early_by(record, now)
         if look.paused is not None:
             draft.wait(seen.name, look.paused)
         elif seen.text_wait is not None:
@@ -57,11 +58,21 @@ def _has_ended(record: Record) -> bool:
     return record.outcome is not None and record.open_run is None
 
 
+def _early_by(record: Record, now: Now) -> float:
+    early_by = (record.not_before or 0.0) - now.wall.timestamp()
+    # No pause of ours is that long: the clock was set back since. What a person has named as the time holds.
+    return 0.0 if early_by > LONGEST_PAUSE and not record.changed and _is_tried_again(record) else early_by
+
+
+def _is_tried_again(record: Record) -> bool:
+    return bool(record.runs) and record.next is not None and record.next.why in (Why.OVERLOADED, Why.RETRY)
+
+
 def _too_early(record: Record) -> str:
     if record.changed:
         return "its text was just changed; waiting until it stays as it is"
     last = record.last
-    if last is None or record.next is None or record.next.why not in (Why.OVERLOADED, Why.RETRY):
+    if last is None or not _is_tried_again(record):
         return "it is not to be started before its time"
     return f"{last.verdict}, will be tried again: {last.reason.strip().partition(chr(10))[0]}"
 

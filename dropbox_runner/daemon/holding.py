@@ -58,7 +58,7 @@ class Holding:
             return Wait(trouble, notable=True)
         if (lack := lack_of_room(self._layout, self._settings.min_free_mb)) is not None:
             return Wait(f"{lack} (setting `min_free_mb`); make room on it", notable=True)
-        if gate is not None and (left := gate.until - now.wall.timestamp()) > 0:
+        if gate is not None and (left := gate.left(now.wall.timestamp())) > 0:
             until = time_of_day(gate.until, now.wall.timestamp())
             return Wait(gate.in_words(until), now.steady + left)
         return self._spending.wait(now)

@@ -188,7 +188,7 @@ class Looker:
             bare=is_bare(found.files),
             halves=tuple(durable.halves(sorted(found.files))),
             cancel=found.cancel,
-            alive=run is not None and self._is_alive(run),
+            alive=run is not None and self._is_alive(found, run),
             linger_until=self._linger_until(found, run, now) if run is not None else None,
             supervised=run is not None and self._agents.watches(run.id),
             asked=QUESTION in found.files,
@@ -197,15 +197,17 @@ class Looker:
             answer_wait=self._answer_wait(found, now),
         )
 
-    def _is_alive(self, run: Run) -> bool:
+    def _is_alive(self, found: Found, run: Run) -> bool:
         if run.process is None:
             # The daemon died right after, or right before, starting it: only its mark can tell.
-            return self._agents.leader(run.id) is not None
+            return self._agents.leader(run.id, self._log(found, run)) is not None
         return self._agents.is_alive(run.process)
 
+    def _log(self, found: Found, run: Run) -> Path:
+        return TaskFolder(self._path(found)).stream(run.number)
+
     def _linger_until(self, found: Found, run: Run, now: Now) -> float | None:
-        log = self._path(found) / f"run-{run.number}.jsonl"
-        return self._lingering.over_at(run.id, log, self._settings.linger_grace, now.steady)
+        return self._lingering.over_at(run.id, self._log(found, run), self._settings.linger_grace, now.steady)
 
     def _rewritten(self, found: Found) -> bool:
         # In pending/, where there may be thousands, its text is compared when it is started.

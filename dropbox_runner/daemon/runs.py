@@ -23,7 +23,6 @@ from dropbox_runner.agent.environment import (
 from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, PutAside, Start, Stop
-from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.money import left_to_spend
 from dropbox_runner.core.record import Next, ProcessId, Record, Run, StopOrder, Why
@@ -218,7 +217,7 @@ def _directories(task: Task) -> tuple[str, ...]:
 def adopt(desk: Desk, action: Adopt) -> None:
     """Watch a run that an earlier daemon started. If it has ended meanwhile, the next look sees that."""
     run = action.run
-    process = run.process or desk.agents.leader(run.id)
+    process = _process(desk, action.name, run)
     if process is None or not (desk.agents.watches(run.id) or desk.agents.adopt(run.id, process)):
         return
     if run.process is None:
@@ -241,7 +240,7 @@ def stop(desk: Desk, action: Stop) -> None:
     order = StopOrder(verdict=action.verdict, reason=action.reason, steady=desk.now.steady, boot=desk.now.boot)
     folder.write_record(record.with_run(run.but(stop=order)))
     log.info("%s: stopping run %d (%s)", action.name, run.number, action.reason)
-    process = _process(desk, run)
+    process = _process(desk, action.name, run)
     if process is not None:
         # claude itself, for it ends its tools and saves its session: bubblewrap and many launchers do not pass it on.
         session = Session(record.session_id, resume=run.resumed)
@@ -250,9 +249,8 @@ def stop(desk: Desk, action: Stop) -> None:
 
 def kill(desk: Desk, action: Kill) -> None:
     """End a run that did not end when it was told to."""
-    grace = format_duration(desk.settings.stop_grace)
-    log.warning("%s: run %d did not end within %s; killing it", action.name, action.run.number, grace)
-    process = _process(desk, action.run)
+    log.warning("%s: run %d did not end when it was told to; killing it", action.name, action.run.number)
+    process = _process(desk, action.name, action.run)
     if process is not None:
         # The outermost: what stands for the run. Whatever it was to hold together is swept when its end is judged.
         desk.agents.send(process, signal.SIGKILL)
@@ -263,8 +261,9 @@ def kill(desk: Desk, action: Kill) -> None:
         time.sleep(0.01)
 
 
-def _process(desk: Desk, run: Run) -> ProcessId | None:
-    return run.process or desk.agents.leader(run.id)
+def _process(desk: Desk, name: str, run: Run) -> ProcessId | None:
+    log_file = desk.store.task(State.RUNNING, name).stream(run.number)
+    return run.process or desk.agents.leader(run.id, log_file)
 
 
 def end_moved(desk: Desk, action: EndMoved) -> None:

@@ -75,6 +75,7 @@ class Service:
         watching: Watching | None,
         bell: Doorbell,
         show: Callable[[Look, Plan, Now, Sequence[str]], None] = lambda *_: None,
+        keep: Callable[[], None] = lambda: None,
         clock: Callable[[], Now] = read_clock,
     ) -> None:
         self._layout = layout
@@ -91,6 +92,7 @@ class Service:
         self._bell = bell
         self._clock = clock
         self._show = show
+        self._keep = keep
         self._refused: dict[str, _Refused] = {}
         self._trouble = ""
         self._unread = ""
@@ -228,6 +230,7 @@ class Service:
     def _tell(self, look: Look, planned: Plan, now: Now) -> None:
         """Let people know. A full disk, or a text that cannot be read, is no reason not to act."""
         try:
+            self._keep()
             self._local.notice.publish(planned, look.paused, now)
             self._show(look, planned, now, self.failed)
         except (OSError, RunnerError) as error:

@@ -59,7 +59,9 @@ class Spending:
         return Wait(f"{len(starts)} runs were started within an hour", now.steady + left)
 
     def _started(self, now: Now) -> list[float]:
-        return self._ledger.starts_since(now.wall.timestamp() - _HOUR)
+        present = now.wall.timestamp()
+        # What lies ahead was noted before the clock was set back: it would hold the queue until that moment comes.
+        return [at for at in self._ledger.starts_since(present - _HOUR) if at <= present]
 
 
 def start_of_day(moment: datetime) -> datetime:

@@ -87,6 +87,10 @@ def _identity(path: Path) -> tuple[int, int]:
     return seen.st_dev, seen.st_ino
 
 
+_PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a bad or a full disk says. That is to be waited for: a daemon that refused would not be started again."""
+
+
 def check_moves(layout: Layout) -> None:
     """RefusedError unless a folder can be moved from each state to every other in one step.
 
@@ -100,6 +104,8 @@ def check_moves(layout: Layout) -> None:
             probe.rename(place)
             place.rename(probe)
         except OSError as error:
+            if error.errno in _PASSING:
+                return
             across = error.errno == errno.EXDEV
             mend = "all of the folder must lie on one filesystem" if across else "see that this user may write there"
             raise RefusedError(

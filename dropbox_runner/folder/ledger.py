@@ -83,6 +83,11 @@ class Ledger:
         """Remember when a run was started (unix time)."""
         self._note(lambda base: base.execute("INSERT OR IGNORE INTO starts VALUES (?, ?)", (run_id, at)))
 
+    def knows_start(self, run_id: str) -> bool:
+        """Say whether a run was started from here."""
+        query = "SELECT 1 FROM starts WHERE id = ?"
+        return self._ask(lambda base: base.execute(query, (run_id,)).fetchone()) is not None
+
     def starts_since(self, moment: float) -> list[float]:
         """Return when runs were started after this moment, oldest first."""
         query = "SELECT at FROM starts WHERE at > ? ORDER BY at"

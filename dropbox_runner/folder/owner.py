@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import socket
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from dropbox_runner.core.errors import RefusedError
-from dropbox_runner.core.states import State
+from dropbox_runner.core.errors import NotOursError, RefusedError
+from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout, state_home
 
@@ -29,17 +31,25 @@ class Owner:
 
 def this_machine(layout: Layout) -> Owner:
     """Return this installation as an owner; its id is made at the first call and kept."""
-    file = state_home() / "machine-id"
     try:
-        known = durable.read(file).decode("ascii", "ignore").strip()
+        known = durable.read(_id_file()).decode("ascii", "ignore").strip()
     except FileNotFoundError:
         known = ""
+    here = Owner(known or uuid.uuid4().hex, socket.gethostname(), str(layout.root))
     if not known:
         # Two machines whose file was emptied would take each other for themselves.
-        known = uuid.uuid4().hex
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        durable.write(file, f"{known}\n".encode())
-    return Owner(known, socket.gethostname(), str(layout.root))
+        remember(here)
+    return here
+
+
+def remember(here: Owner) -> None:
+    """Write down the id of this machine."""
+    _id_file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    durable.write(_id_file(), f"{here.id}\n".encode())
+
+
+def _id_file() -> Path:
+    return state_home() / "machine-id"
 
 
 def owner_of(layout: Layout) -> Owner | None:
@@ -67,13 +77,38 @@ def claim(layout: Layout, *, take_over: bool) -> None:
                 "If no other machine runs it, start once with --take-over."
             )
         durable.make_directory(layout.hidden)
-        durable.write(layout.owner, (json.dumps(vars(here), indent=2) + "\n").encode())
+        _write(layout, here)
     elif owner.id != here.id:
-        raise RefusedError(
+        raise NotOursError(
             f"{layout.root} is run by {owner.host} (there: {owner.path}). Two machines would run every task twice. "
             "If that one has stopped for good, start once with --take-over."
         )
+    elif owner.path != here.path:
+        if _holds_tasks_of(layout, owner):
+            raise RefusedError(
+                f"{layout.root} is a copy of {owner.path}, which is still there: its tasks would be run a second time. "
+                "If this is the one to go on with, start once with --take-over."
+            )
+        with suppress(OSError):  # it is only for people, and for the next copy
+            _write(layout, here)
+
+
+def _write(layout: Layout, owner: Owner) -> None:
+    durable.write(layout.owner, (json.dumps(vars(owner), indent=2) + "\n").encode())
 
 
 def _holds_tasks(layout: Layout) -> bool:
     return any(any(layout.state(state).iterdir()) for state in State if layout.state(state).is_dir())
+
+
+def _holds_tasks_of(layout: Layout, owner: Owner) -> bool:
+    """Say whether what would be run here also lies where this folder was run before.
+
+    Most often nothing lies there any more, because it was moved; and another path (a bind mount) is no copy.
+    """
+    with suppress(OSError, ValueError, RefusedError):
+        original = Layout.of(Path(owner.path))
+        before = owner_of(original)
+        if before is not None and before.id == owner.id and not original.root.samefile(layout.root):
+            return any(original.find(task.name) for state in LIVE for task in layout.state(state).iterdir())
+    return False

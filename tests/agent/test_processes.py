@@ -248,8 +248,9 @@ def test_the_leader_is_found_by_its_mark_and_its_shell_commands_are_not_taken_fo
     agents = Agents()
     process = begin(agents, run_id, launch(tmp_path, run_id, "setsid --wait sleep 60 & setsid sleep 61 & wait"))
     wait_until(lambda: len(marked(run_id)) >= 3, "its children never came up")
-    assert leader(run_id) == process
-    assert leader("no such run") is None
+    log = tmp_path / "out"
+    assert leader(run_id, log) == process
+    assert leader("no such run", log) is None
     sweep(run_id)
     agents.exit_code(run_id)
     agents.forget(run_id)
@@ -288,6 +289,32 @@ def test_what_is_wrapped_is_found_below_its_wrappers_and_its_own_forks_are_not_t
     agents.forget(run_id)
 
 
+def test_what_a_run_has_left_behind_is_not_taken_for_the_run(tmp_path: Path, run_id: str) -> None:
+    agents = Agents()
+    # It has left its session, lost its parent, and leads: as the run itself does after its daemon was killed.
+    begin(agents, run_id, launch(tmp_path, run_id, "setsid sleep 60 >/dev/null 2>&1 &"))
+    wait_readable(agents)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
+    wait_until(lambda: marked(run_id), "what it has left behind never came up")
+    assert leader(run_id, tmp_path / "out") is None
+    sweep(run_id)
+
+
+def test_a_leader_that_is_just_becoming_another_program_is_not_taken_for_gone(
+    tmp_path: Path, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents = Agents()
+    process = begin(agents, run_id, launch(tmp_path, run_id, "sleep 60"))
+    looks: list[list[ProcessId]] = [[], marked(run_id)]  # for that instant it has no environment
+    monkeypatch.setattr(processes, "marked", lambda *_: looks.pop(0))
+    assert leader(run_id, tmp_path / "out") == process
+    monkeypatch.undo()
+    sweep(run_id)
+    agents.exit_code(run_id)
+    agents.forget(run_id)
+
+
 _STUBBORN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -321,6 +348,17 @@ def test_everything_that_carries_the_mark_is_swept_and_nothing_else(
     assert marked(run_id) == []
     assert stranger.poll() is None
     assert other.poll() is None, "a process of another run was swept"
+    other.kill()
+    other.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can see what another user's process carries")
+def test_another_users_process_is_left_alone_whatever_it_carries(run_id: str) -> None:
+    command = ["setpriv", "--reuid=65534", "--clear-groups", "/bin/sleep", "60"]
+    other = subprocess.Popen(command, env={"PATH": os.defpath, MARK: run_id})
+    wait_until(lambda: psutil.Process(other.pid).uids().effective == 65534, "it never became another user's")
+    assert sweep(run_id) == ()
+    assert other.poll() is None
     other.kill()
     other.wait()
 

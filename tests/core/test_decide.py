@@ -142,6 +142,15 @@ ROWS = {
         ("it is not to be started before its time",),
         1060.0,
     ),
+    "pending, to be tried again in what is longer than any pause, as the clock was set back: started": Row(
+        seen(PENDING, rec(next=Next(why=Why.RETRY), not_before=WALL.timestamp() + 86_400, runs=(ENDED,))), [Start("x")]
+    ),
+    "pending, to be tried again, but its text was just changed: it waits": Row(
+        seen(PENDING, rec(next=Next(why=Why.RETRY), not_before=WALL.timestamp() + 7200, runs=(ENDED,), changed=True)),
+        [],
+        ("its text was just changed; waiting until it stays as it is",),
+        8200.0,
+    ),
     "pending, its time has come: started": Row(
         seen(PENDING, rec(next=START, not_before=WALL.timestamp())), [Start("x")]
     ),

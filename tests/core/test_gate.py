@@ -54,6 +54,20 @@ def test_runs_that_are_throttled_together_do_not_make_a_short_pause_a_long_one()
     assert gate.until == NOW + 30
 
 
+@pytest.mark.parametrize("served", [Verdict.LIMITED, Verdict.ACCOUNT, Verdict.OVERLOADED])
+def test_a_clock_that_is_set_back_leaves_no_gate_closed_for_longer_than_it_ever_is(served: Verdict) -> None:
+    gate: Gate | None = None
+    for _ in range(3):
+        gate = after(gate, served, "…", None, NOW)
+    assert gate is not None
+    assert gate.left(NOW) > 0
+    back = NOW - 30 * 24 * HOUR
+    assert gate.left(back) == 0, "it would stay closed for a month"
+    again = after(gate, served, "…", None, back)
+    assert again is not None
+    assert 0 < again.left(back) <= HOUR, "what then is refused again closes it anew"
+
+
 @pytest.mark.parametrize("why", list(Why))
 def test_a_run_that_was_served_to_its_end_opens_a_gate_whose_time_is_over(why: Why) -> None:
     assert after(Gate(why=why, until=NOW - 1, reason="…"), Verdict.SUCCEEDED, "", None, NOW) is None

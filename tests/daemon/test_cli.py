@@ -465,7 +465,7 @@ def test_asking_for_the_status_never_keeps_a_daemon_from_starting(world: World) 
     child = os.fork()
     if child == 0:
         while True:
-            holder(path)
+            holder(path, world.root)
     try:
         for _ in range(300):
             FolderLock(path, world.root).release()

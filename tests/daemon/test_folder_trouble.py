@@ -74,6 +74,38 @@ def test_a_daemon_whose_folder_another_machine_has_taken_over_ends_its_agents_an
     assert "is run by laptop" in again.log
 
 
+def test_the_corner_of_this_machine_is_made_again_when_it_was_cleared_away(world: World) -> None:
+    world.play([{"ask": {"text": "Well?"}}], [{"say": "Done."}])
+    first = world.start("--poll", "0.1")
+    shutil.rmtree(world.home / "state")
+    first.wait_for_log("was cleared away, and has been made again")
+    world.move_in("x.yaml")
+    world.wait_for_question("x")
+    assert first.stop() == 0
+    world.start()
+    world.answer("x", "yes\n")
+    world.wait_for("x", "done")
+
+
+def test_agents_that_outlived_their_daemon_are_ended_when_another_machine_has_taken_the_folder_over_meanwhile(
+    world: World,
+) -> None:
+    world.play([{"sleep": 60}])
+    first = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    first.kill()
+    world.environment["XDG_STATE_HOME"] = str(world.home / "elsewhere")
+    assert world.launch().wait() == 78
+    assert alive(pid), "whoever is no owner, and has not started it, leaves it alone"
+    world.environment["XDG_STATE_HOME"] = str(world.home / "state")
+    rewrite(world.root / ".dropbox-runner" / "owner.json", id="another", host="laptop")
+    second = world.launch()
+    assert second.wait() == 78
+    assert "is run by laptop" in second.log
+    assert not alive(pid), "both machines work on it"
+
+
 @pytest.mark.parametrize(
     "process",
     [

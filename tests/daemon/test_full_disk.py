@@ -105,6 +105,28 @@ def test_a_disk_without_inodes_is_full_as_well(small: World) -> None:
     small.wait_for("x", "done")
 
 
+def test_a_daemon_comes_up_on_a_full_disk_and_sees_to_the_agents_that_still_work(small: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    small.settings(min_free_mb=0)
+    small.play([{"wait_for": str(gate)}, {"say": "Done."}])
+    first = small.start("--poll", "0.2")
+    small.drop("x.txt", "work\n")
+    pid = small.agent_pid("x")
+    wait_until(small.calls, "claude never came up")
+    first.kill()
+    heap = small.root / "heap"
+    heap.mkdir()
+    for number in range(os.statvfs(small.root).f_favail):
+        (heap / str(number)).touch()
+    second = small.launch("--poll", "0.2")
+    second.wait_for_log(f"adopted: pid {pid}")
+    for path in heap.iterdir():
+        path.unlink()
+    gate.touch()
+    small.wait_for("x", "done")
+    assert len(small.calls()) == 1
+
+
 def test_too_little_room_for_a_start_holds_the_queue_and_says_so_once(small: World) -> None:
     small.play([{"say": "Done."}])
     daemon = small.start("--poll", "0.1")

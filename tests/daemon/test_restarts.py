@@ -71,6 +71,26 @@ def test_a_session_stays_with_the_configuration_that_it_began_with_also_where_th
     assert (world.path("y") / "work" / "told").read_text() == f"conf {world.base}/another\n"
 
 
+def test_what_a_run_has_left_behind_is_not_adopted_in_its_place(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    world.play([{"wait_for": str(gate)}, {"spawn": "exec sleep 300"}, {"say": "Done."}])
+    first = world.start()
+    world.move_in("x.yaml")
+    pid = working(world)
+    first.kill()
+    # As if it had died before it could write down who works there.
+    file = world.path("x") / "record.json"
+    record = json.loads(file.read_bytes())
+    del record["runs"][0]["process"]
+    file.write_text(json.dumps(record))
+    gate.touch()
+    wait_until(lambda: not alive(pid), "the agent never ended")
+    second = world.start()
+    world.wait_for("x", "done")
+    assert "adopted" not in second.log
+    assert starts(world) == [False]
+
+
 def test_an_agent_that_ends_while_no_daemon_runs_is_judged_by_what_it_left(world: World, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     world.play([{"wait_for": str(gate)}, {"ask": {"text": "Really?"}}], [{"say": "Done."}])

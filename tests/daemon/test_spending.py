@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import Step, World, wait_until
+
+from dropbox_runner.core.clock import Now
+from dropbox_runner.core.settings import Settings
+from dropbox_runner.daemon.spending import Spending
+from dropbox_runner.folder.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 
@@ -184,3 +190,13 @@ def test_no_more_runs_are_started_within_an_hour_than_the_settings_say(world: Wo
     world.start("--max-parallel", "4")
     assert [world.where(name) for name in ("c", "d")] == ["pending", "pending"]
     assert len(world.calls()) == 2
+
+
+def test_runs_that_were_started_tomorrow_because_the_clock_was_set_back_hold_nothing(tmp_path: Path) -> None:
+    ledger, wall = Ledger(tmp_path / "ledger.sqlite"), datetime(2026, 1, 2, 12, tzinfo=UTC)
+    spending = Spending(ledger, Settings(max_starts_per_hour=2))
+    for minute in (-5, 24 * 60 - 1, 24 * 60):
+        ledger.note_start(str(minute), (wall + timedelta(minutes=minute)).timestamp())
+    now = Now(wall=wall, steady=0.0, boot="b")
+    assert spending.wait(now) is None
+    assert spending.starts_left(now) == 1

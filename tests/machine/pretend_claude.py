@@ -218,7 +218,7 @@ class PretendedAgents(Agents):
     def is_alive(self, process: ProcessId) -> bool:
         return self._machine.find(process) is not None
 
-    def leader(self, run_id: str) -> ProcessId | None:
+    def leader(self, run_id: str, _log: Path) -> ProcessId | None:
         return next((one.identity for one in self._machine.alive if one.run == run_id), None)
 
     def strays(self, mark: str, value: str) -> frozenset[str]:
