@@ -38,13 +38,10 @@ FolderArgument = Annotated[
 
 
 def inbox(given: Path | None, configured: str | None = None) -> Layout:
-    """Find the folder that is meant: named, around the present directory, or that of the settings."""
-    path = given or _around_here() or _configured(configured)
-    if path is None:
-        raise UsageError("which folder? Name it, or put `folder: /path/to/inbox` into the settings (`init` does).")
-    layout = Layout.of(path)
+    """Find the folder that is meant. RefusedError when it is no inbox that this user can work with."""
+    layout = meant(given, configured)
     if not layout.root.is_dir():
-        raise RefusedError(f"there is no folder {layout.root}. Make it with: dropbox-runner init {path}")
+        raise RefusedError(f"there is no folder {layout.root}. Make it with: dropbox-runner init {layout.root}")
     try:
         known = layout.hidden.is_dir()
     except PermissionError:
@@ -54,8 +51,16 @@ def inbox(given: Path | None, configured: str | None = None) -> Layout:
             f"{layout.root} cannot be read and written by this user. Mend it with: chmod u+rwx {layout.root}"
         )
     if not known:
-        raise RefusedError(f"{layout.root} is not an inbox yet. Make it one with: dropbox-runner init {path}")
+        raise RefusedError(f"{layout.root} is not an inbox yet. Make it one with: dropbox-runner init {layout.root}")
     return layout
+
+
+def meant(given: Path | None, configured: str | None = None) -> Layout:
+    """Say which folder is meant: the named one, that around the present directory, or that of the settings."""
+    path = given or _around_here() or _configured(configured)
+    if path is None:
+        raise UsageError("which folder? Name it, or put `folder: /path/to/inbox` into the settings (`init` does).")
+    return Layout.of(path)
 
 
 def _around_here() -> Path | None:

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from dropbox_runner.agent.environment import INBOX, Commands, command_script, sh
 from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.cli import options
-from dropbox_runner.cli.common import FolderArgument, inbox
+from dropbox_runner.cli.common import FolderArgument, inbox, meant
 from dropbox_runner.core.errors import NotOursError, RefusedError
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.daemon import logs
@@ -28,7 +29,7 @@ from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.lock import FolderLock
 from dropbox_runner.daemon.notify import Manager
 from dropbox_runner.daemon.service import Service
-from dropbox_runner.daemon.watching import Watching
+from dropbox_runner.daemon.watching import BLIND_POLL, Watching
 from dropbox_runner.folder import durable, owner
 from dropbox_runner.folder.ground import check_moves
 from dropbox_runner.folder.layout import Layout, local_state
@@ -63,20 +64,47 @@ def run(
     logs.set_up(verbose=verbose)
     overrides = options.Overrides(claude, max_parallel, poll, settle, config)
     settings = overrides.settings()
+    manager = Manager(os.environ)
+    if not drain:
+        _await(meant(folder, settings.folder), manager)
     layout = inbox(folder, settings.folder)
     lock = FolderLock(local_state(layout) / "lock", layout.root)
     try:
-        code = _serve(layout, settings, overrides.settings, drain=drain, take_over=take_over, watch=poll is None)
+        again = overrides.settings
+        code = _serve(layout, settings, again, manager, drain=drain, take_over=take_over, watch=poll is None)
     finally:
         lock.release()
     if code:
         raise typer.Exit(code)
 
 
+def _await(layout: Layout, manager: Manager) -> None:
+    """Wait for a folder that was run here before and is away: that of a disk which is mounted later, or by hand.
+
+    A service that ended for it would not be started again, and a machine that reboots at night is to go on by itself.
+    """
+    if _is_there(layout) or not local_state(layout).exists():
+        return
+    waiting = f"{layout.root} was run here before and is away (is its disk mounted?); waiting for it"
+    log.warning("%s. To begin a new one: dropbox-runner init %s", waiting, layout.root)
+    while not _is_there(layout):
+        manager.looked(waiting)
+        time.sleep(BLIND_POLL)
+    log.info("%s is there again", layout.root)
+
+
+def _is_there(layout: Layout) -> bool:
+    try:
+        return layout.hidden.is_dir() or layout.exists()
+    except PermissionError:
+        return True  # that is another trouble, with a mend of its own
+
+
 def _serve(
     layout: Layout,
     settings: Settings,
     read_settings: Callable[[], Settings],
+    manager: Manager,
     *,
     drain: bool,
     take_over: bool,
@@ -114,7 +142,7 @@ def _serve(
         layout,
         settings,
         local,
-        Manager(os.environ),
+        manager,
         agents=Agents(),
         read_settings=read_settings,
         watching=watching,

@@ -81,8 +81,9 @@ _CONFLICT = re.compile(
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """What Windows keeps for devices: a synced folder of this name never arrives there."""
 _DRAFT = re.compile(r"\.draft(\.|$)", re.IGNORECASE)
-_OURS = re.compile(r"^(readme|status|pause|license|changelog|seafile-ignore)(\.|$)", re.IGNORECASE)
-_LIKE_OURS = re.compile(r"^(readme|status|pause|license|changelog)[\s_-]", re.IGNORECASE)
+_OURS = re.compile(r"^(readme|status|pause|seafile-ignore)(\.|$)", re.IGNORECASE)
+_LIKE_OURS = re.compile(r"^((?i:readme|status|pause)[\s_-]|(LICENSE|CHANGELOG)([\s._-]|$))")
+"""What comes along with a project that is copied here; in small letters a person may well have named a task so."""
 
 
 class Kind(Enum):

@@ -90,7 +90,7 @@ _ALIASES = {"prompt": "instructions"}
 _AT_THE_TOP = ("claude", "done")
 _TEXTS = ("instructions", "description", "system_prompt_append")
 _NOTHING = ("~", "null")
-"""How YAML writes "no value"; a model of this name is never meant."""
+"""How YAML writes "no value"; a model of this name is never meant, nor are these the instructions."""
 _ALL = f"the fields are: {', '.join(KNOWN_FIELDS)}"
 _SYNONYMS = {
     "working_dir": ("cwd", "dir", "directory", "folder", "path", "workdir", "project"),
@@ -193,7 +193,7 @@ def _collect(sheet: Sheet) -> tuple[dict[str, _Given], list[Problem]]:
         elif field in fields:
             problems.append(_given_twice(sheet.document, path, fields[field]))
         elif field == "instructions":
-            fields[field] = _Given(value or "", sheet.document, path)
+            fields[field] = _Given("" if value in (None, *_NOTHING) else value, sheet.document, path)
         elif value is not None and (field in _TEXTS or value not in _NOTHING or _is_home(field, value)):
             fields[field] = _Given(value, sheet.document, path)
     if sheet.body is not None and sheet.body.strip():

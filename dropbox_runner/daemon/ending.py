@@ -21,6 +21,7 @@ from dropbox_runner.core.record import Asking, Record, Run, Topic
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import Ending, read_stream
+from dropbox_runner.core.task import Task
 from dropbox_runner.core.verdict import Evidence, Judgement, cut_off_later, judge, never_began, served
 from dropbox_runner.core.wrapping import reached
 from dropbox_runner.daemon.desk import Desk, first_line, log, written_task
@@ -50,13 +51,15 @@ def end(desk: Desk, action: End) -> None:
     evidence = _evidence(desk, folder, record, run, ending, exit_code)
     measured = _measured(record, run, evidence, desk.now).but(exit_code=exit_code, swept=swept)
     record = record.but(session_seen=record.session_seen or ending.session_id is not None)
-    found = denials(ending.denials, record.rules, os.path.isdir)
+    task = written_task(folder, record)
+    mode = (task and task.permission_mode) or desk.settings.permission_mode
+    found = denials(ending.denials, record.rules, os.path.isdir, planning=mode == "plan")
     judgement = _with_what_was_denied(judge(evidence), found)
     record = conclude(
         record,
         measured,
         judgement,
-        _patience(folder, record, desk.settings),
+        _patience(task, desk.settings),
         at=desk.now.stamp(),
         now=desk.now.wall.timestamp(),
         rules=tuple(one.rule for one in found if one.rule is not None),
@@ -101,8 +104,7 @@ def _claude_asked(folder: TaskFolder, record: Record) -> bool:
         return True
 
 
-def _patience(folder: TaskFolder, record: Record, settings: Settings) -> Patience:
-    task = written_task(folder, record)
+def _patience(task: Task | None, settings: Settings) -> Patience:
     retries = task.retries if task is not None else None
     return Patience(
         retries=settings.retries if retries is None else retries,

@@ -308,7 +308,11 @@ def file(desk: Desk, action: File) -> None:
         reason = f"this is a copy of {action.target}/{action.name}, which has ended"
         put_aside(desk, PutAside(action.name, action.state, reason))
         return
-    desk.move(action.name, action.state, action.target, _why_moved(folder, folder.record()), level=level)
+    record = folder.record()
+    moved = desk.move(action.name, action.state, action.target, _why_moved(folder, record), level=level)
+    if record.outcome is not None:
+        # Called off when it had ended: handed back one day, it is not to be called off again.
+        moved.remove_cancel()
 
 
 def _why_moved(folder: TaskFolder, record: Record) -> str:

@@ -173,6 +173,15 @@ def test_a_folder_that_claude_took_for_a_file_is_not_granted_with_all_that_lies_
     assert denials(tried, (), is_folder=lambda _: False)[0].rule == ("Read(//home/me)" if path == "/home/me" else None)
 
 
+def test_in_plan_mode_no_rule_lets_a_file_be_written_so_none_is_offered() -> None:
+    tried = [
+        {"tool_name": "Write", "tool_input": {"file_path": "/x/y"}},
+        {"tool_name": "Read", "tool_input": {"file_path": "/x/y"}},
+        {"tool_name": "Bash", "tool_input": {"command": "touch y"}},
+    ]
+    assert [one.rule for one in denials(tried, (), planning=True)] == [None, "Read(//x/y)", "Bash(touch y)"]
+
+
 def test_a_page_is_granted_by_its_host() -> None:
     assert denied("WebFetch", url="https://example.org/a?b=c").rule == "WebFetch(domain:example.org)"
     assert denied("WebFetch", url="https://user@*.org/").rule is None

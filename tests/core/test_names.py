@@ -127,7 +127,7 @@ LEFT_ALONE = {
 OTHER = [
     *("photo.jpg", "notes", "data.json", "archive.tar.gz", "yaml", "report.pdf", "fix.yaml.zip", "fix.gdoc"),
     # Nobody is told of a readme; this may have been meant for a task.
-    *("readme-update.md", "status page.yaml", "LICENSE-MIT", "changelog_2.md", "pause-video.yaml", "PAUSE (1).txt"),
+    *("readme-update.md", "status page.yaml", "LICENSE-MIT", "CHANGELOG.md", "pause-video.yaml", "PAUSE (1).txt"),
 ]
 TASKS = [
     *("fix.yaml", "fix.yml", "fix.md", "fix.markdown", "fix.txt", "FIX.YAML", "Fix Login.Md", "übung.yaml"),
@@ -137,6 +137,7 @@ TASKS = [
     *("resolve_conflict.yaml", "the conflicted copy.md", "sync-conflict.md", "my conflict 2.txt", "fix (1).yaml"),
     *("fix-laptop.yaml", "fix 2.md", "fix (copy).yaml", "(Case studies).md", "en conflit.md", "backup.md", "old.txt"),
     *("4913.md", "swp.yaml", "fix.backup.yaml", "part.md", "download.yaml", "tmpab12cd_9.txt", "a~b.md", "a#1.md"),
+    *("changelog.md", "license-check.yaml"),
     *("fix (en conflit).md", "plan (2026-01-01).md", "issue #12.md", "new.md", "lock.yaml", "c# port.md", "@home.yaml"),
 ]
 PARTIAL = {

@@ -50,6 +50,19 @@ def test_a_folder_whose_disk_is_away_calls_nothing_off_and_goes_on_when_it_is_ba
     assert len(world.calls()) == 1
 
 
+def test_a_daemon_that_is_started_before_its_disk_is_mounted_waits_for_it(world: World) -> None:
+    world.play([{"ask": {"text": "Well?"}}], [{"say": "Done."}])
+    world.start().stop()
+    away = world.root.rename(world.base / "away")
+    daemon = world.launch()
+    daemon.wait_for_log("was run here before and is away (is its disk mounted?); waiting for it")
+    assert not world.root.exists(), "nothing is made where the disk will be"
+    away.rename(world.root)
+    world.move_in("x.yaml")
+    world.wait_for("x", "blocked")
+    assert "is there again" in daemon.log
+
+
 def test_a_state_folder_that_was_deleted_on_another_device_is_made_again(world: World) -> None:
     world.play([{"say": "Done."}])
     world.start("--poll", "0.1")
