@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from dropbox_runner.agent.processes import Agents
+from dropbox_runner.agent.agents import Agents
 from dropbox_runner.core.record import Dropped, Next, Record, Why
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State

@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
+from dropbox_runner.agent.agents import Agents
 from dropbox_runner.agent.environment import INBOX, Commands, command_script, shell_setup_script
-from dropbox_runner.agent.processes import Agents
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.cli import options
 from dropbox_runner.cli.common import FolderArgument, inbox, meant

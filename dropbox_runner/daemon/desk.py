@@ -6,8 +6,8 @@ import logging
 import os
 from dataclasses import dataclass
 
+from dropbox_runner.agent.agents import Agents
 from dropbox_runner.agent.environment import CONFIG_DIR, Commands
-from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.cleantext import shorten
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import Problem, RejectedError, RunnerError

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from dropbox_runner.agent.agents import Agents
 from dropbox_runner.agent.environment import INBOX
-from dropbox_runner.agent.processes import Agents
 from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.asking import problem
 from dropbox_runner.core.clock import Now

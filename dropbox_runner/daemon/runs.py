@@ -10,6 +10,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+from dropbox_runner.agent.agents import Launch
 from dropbox_runner.agent.command import Granted, Session, command_line
 from dropbox_runner.agent.environment import (
     CONFIG_DIR,
@@ -20,7 +21,6 @@ from dropbox_runner.agent.environment import (
     TASK_DIR,
     agent_environment,
 )
-from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, PutAside, Start, Stop
 from dropbox_runner.core.errors import RejectedError, RunnerError

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from dropbox_runner.agent.processes import Agents, boot_id
+from dropbox_runner.agent.agents import Agents
+from dropbox_runner.agent.processes import boot_id
 from dropbox_runner.core import trace
 from dropbox_runner.core.actions import Action, Start
 from dropbox_runner.core.clock import Now

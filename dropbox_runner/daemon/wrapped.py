@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from dropbox_runner.agent.agents import Launch
 from dropbox_runner.agent.environment import CONFIG_DIR, INSIDE, QUESTION_FILE
-from dropbox_runner.agent.processes import Launch
 from dropbox_runner.agent.program import find_program, programs
 from dropbox_runner.agent.sandbox import confined
 from dropbox_runner.core.errors import RunnerError

@@ -18,10 +18,9 @@ import psutil
 import pytest
 
 from dropbox_runner.agent import processes
+from dropbox_runner.agent.agents import Agents, Launch
 from dropbox_runner.agent.environment import MARK
 from dropbox_runner.agent.processes import (
-    Agents,
-    Launch,
     boot_id,
     identify,
     innermost,

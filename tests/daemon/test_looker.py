@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dropbox_runner.agent.processes import Agents
+from dropbox_runner.agent.agents import Agents
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.record import Dropped, Next, Record, Why
 from dropbox_runner.core.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from harness import Steps, World, alive, wait_until
 
-from dropbox_runner.agent.processes import Agents
+from dropbox_runner.agent.agents import Agents
 from dropbox_runner.core.actions import Start
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.seen import Look
