@@ -6,7 +6,7 @@ from typing import assert_never
 
 from dropbox_runner.core import actions, trace
 from dropbox_runner.core.actions import Action
-from dropbox_runner.daemon import answers, ending, intake, late, runs
+from dropbox_runner.daemon import answers, ending, intake, late, runs, starting
 from dropbox_runner.daemon.desk import Desk
 
 
@@ -31,7 +31,7 @@ def perform(action: Action, desk: Desk) -> None:
         case actions.PutAside():
             intake.put_aside(desk, action)
         case actions.Start():
-            runs.start(desk, action)
+            starting.start(desk, action)
         case actions.Adopt():
             runs.adopt(desk, action)
         case actions.Stop():
