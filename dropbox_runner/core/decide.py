@@ -61,6 +61,9 @@ def decide(look: Look, now: Now, limits: Limits) -> Plan:
         # Whose run it is may stand in a record that cannot be read just now.
         for run_id in sorted(look.watched - known):
             draft.act(Abandon(run_id))
+    if look.more_at is not None:
+        # No event tells of what is put into a folder that was just made.
+        draft.wake_at.append(look.more_at)
     for one in look.left_alone:
         draft.wait(readable(one.name), Wait(one.reason, notable=True))
     if not limits.stopping:

@@ -103,6 +103,8 @@ class Look:
     watched: frozenset[str] = frozenset()
     """The ids of the runs whose processes this daemon watches."""
     left_alone: tuple[LeftAlone, ...] = ()
+    more_at: float | None = None
+    """Steady clock: when to look again at what would be left alone as it is, but may not be whole yet."""
     held: Mapping[str, Wait] = field(default_factory=dict)
     """The tasks that could not be started a moment ago, and why."""
 

@@ -123,11 +123,11 @@ class Arrivals:
             return None
         return Wait(_ARRIVING, until)
 
-    def wait_for_more(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
-        """Say whether more may come of something that is not whole: sync tools bring a folder file by file."""
+    def more_until(self, folder: Path, name: str, settle: float, now: float) -> float | None:
+        """Say until when more may come of something that is no task as it is: folders are brought file by file."""
         seen = probe.fingerprint(folder / name)
         until = self._sight((folder, name), seen, now).since + settle if seen is not None else now
-        return Wait("not all of it is there; waiting for the rest", until) if now < until else None
+        return until if now < until else None
 
     def forget_all_but(self, places: AbstractSet[_Place]) -> None:
         """Drop what is known of files that are gone, and hints that nobody will ask for."""

@@ -78,7 +78,8 @@ class Looker:
         inbox = self._scanner.inbox()
         drops = self._drops(inbox, _AT_ONCE + refused, now)
         found = self._scanner.tasks()
-        left = tuple(one for one in inbox.left_alone if not self._more_to_come(root, one.name, now))
+        more_at = {one.name: at for one in inbox.left_alone if (at := self._more_until(one.name, now)) is not None}
+        left = tuple(one for one in inbox.left_alone if one.name not in more_at)
         left += self._scanner.loose + tuple(one for task in found for one in task.left_alone)
         twins = _twins(found)
         seen = self._all_seen(found, twins, now)
@@ -100,6 +101,7 @@ class Looker:
             probing=held.probing,
             starts_left=held.starts_left,
             left_alone=conflicts_first(left),
+            more_at=min(more_at.values(), default=None),
         )
 
     def _strays(self) -> frozenset[str]:
@@ -148,8 +150,8 @@ class Looker:
         before = self._queued.get(found.name)
         return before[1] if before is not None and before[0] is found and not before[1].alive else None
 
-    def _more_to_come(self, folder: Path, name: str, now: Now) -> Wait | None:
-        return self._arrivals.wait_for_more(folder, name, self._settings.settle, now.steady)
+    def _more_until(self, name: str, now: Now) -> float | None:
+        return self._arrivals.more_until(self._layout.root, name, self._settings.settle, now.steady)
 
     def _settling(self, found: Found, elsewhere: State | None, twins: AbstractSet[str], now: Now) -> Wait | None:
         if not _is_arriving(found, twins):

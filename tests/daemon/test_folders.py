@@ -56,6 +56,7 @@ def test_a_folder_that_is_copied_in_is_taken_when_all_of_it_has_been_quiet(world
     world.start(settle=str(SETTLE))
     source = folder(world, "slow")
     shutil.copytree(source, world.root / "slow")
+    wait_until(lambda: "quiet" in waits(world).get("slow/task.yaml", ""), "nobody is told why it waits")
     last = 0.0
     for number in range(3):
         pause = time.monotonic() + SETTLE / 2
@@ -63,12 +64,23 @@ def test_a_folder_that_is_copied_in_is_taken_when_all_of_it_has_been_quiet(world
         # Deep inside, where nobody watches.
         (world.root / "slow" / "data" / f"{number}.csv").write_text("more\n")
         last = time.monotonic()
-    assert "quiet" in waits(world)["slow/task.yaml"]
     folder_taken = world.wait_until_queued("slow")
     assert time.monotonic() - last >= SETTLE - 0.2
     assert {path.name for path in (folder_taken / "work" / "data").iterdir()} == {
         *("numbers.csv", "0.csv", "1.csv", "2.csv")
     }
+
+
+def test_a_folder_that_was_made_before_its_task_was_put_into_it_does_not_wait_for_the_next_look(world: World) -> None:
+    (world.root / "PAUSE").touch()
+    world.start(settle="0.5")
+    wait_until((world.root / "STATUS.md").exists, "STATUS.md was never written")
+    (world.root / "later").mkdir()
+    time.sleep(0.2)  # so that it is seen as it is now; nothing tells that it was
+    (world.root / "later" / "task.yaml").write_text("instructions: work\n")
+    begun = time.monotonic()
+    world.wait_until_queued("later")
+    assert time.monotonic() - begun < 10, "the next look of its own would come after 30 s"
 
 
 def test_a_folder_in_which_a_file_is_still_being_brought_is_waited_for(world: World) -> None:
