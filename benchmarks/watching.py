@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dropbox_runner.agent.agents import Agents
-from dropbox_runner.core.record import Dropped, Next, Record, Why
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Next, Why
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State
 from dropbox_runner.daemon.doorbell import Doorbell

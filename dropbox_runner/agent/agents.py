@@ -13,7 +13,7 @@ from stat import S_ISREG
 
 from dropbox_runner.agent import processes
 from dropbox_runner.agent.environment import TASK_DIR
-from dropbox_runner.core.record import ProcessId
+from dropbox_runner.core.run import ProcessId
 from dropbox_runner.core.trace import step
 
 

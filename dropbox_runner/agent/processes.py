@@ -18,7 +18,7 @@ from typing import Final
 import psutil
 
 from dropbox_runner.agent.environment import MARK
-from dropbox_runner.core.record import ProcessId
+from dropbox_runner.core.run import ProcessId
 from dropbox_runner.core.trace import step
 
 _PROC: Final = Path("/proc")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dropbox_runner.core.record import Run
+from dropbox_runner.core.run import Run
 from dropbox_runner.core.states import State, Verdict
 
 

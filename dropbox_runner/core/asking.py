@@ -8,7 +8,8 @@ from typing import Final
 from dropbox_runner.core.denials import Denial
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.question import Question
-from dropbox_runner.core.record import Asking, Next, Outcome, Record, Topic, Why
+from dropbox_runner.core.record import Asking, Outcome, Record, Topic
+from dropbox_runner.core.run import Next, Why
 from dropbox_runner.core.states import Verdict
 
 GO_ON: Final = "Go on in the same session"

@@ -35,7 +35,8 @@ from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.intake import drops, is_packed
 from dropbox_runner.core.names import readable, same_file
 from dropbox_runner.core.plan import Draft, Plan
-from dropbox_runner.core.record import Record, Run
+from dropbox_runner.core.record import Record
+from dropbox_runner.core.run import Run
 from dropbox_runner.core.seen import Drop, Limits, Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.start import starts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dropbox_runner.core.record import Asking, Next, Outcome, Record, Run, Topic, Why
+from dropbox_runner.core.record import Asking, Outcome, Record, Topic
+from dropbox_runner.core.run import Next, Run, Why
 from dropbox_runner.core.states import Verdict
 from dropbox_runner.core.verdict import Judgement
 

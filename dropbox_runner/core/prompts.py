@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dropbox_runner.core.record import Why
+from dropbox_runner.core.run import Why
 
 PREAMBLE = """\
 You are working unattended: nobody sees your messages while you work, and nobody can answer in this conversation.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.recordfields import Amount, Count, PlainName, Steady, UnixTime
+from dropbox_runner.core.recordfields import Amount, Count, Kept, PlainName, UnixTime
+from dropbox_runner.core.run import Next, Run
 from dropbox_runner.core.states import Verdict
 
 VERSION = 1
@@ -27,80 +28,6 @@ class NewerRecordError(RecordError):
     """A newer version has written it, in a way that this one cannot understand."""
 
 
-class _Kept(BaseModel):
-    # A newer version may have written fields that this one does not know: keep them when it writes again.
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    def but(self, **changes: object) -> Self:
-        """Return a copy with these fields changed."""
-        return self.model_copy(update=changes)
-
-
-class ProcessId(_Kept):
-    """Which process, beyond doubt: a pid alone may belong to somebody else by now."""
-
-    pid: int = Field(gt=0, lt=2**31, strict=True)
-    started: int = Field(gt=0)
-    """Start time in kernel clock ticks since boot (/proc/PID/stat, field 22): the wall clock may be moved."""
-    boot: str = Field(min_length=1)
-
-
-def _identity_or_none(value: object) -> object:
-    """Take an identity that makes no sense (pid 0, -1, text) for none: then the run's mark tells who it is, if anybody.
-
-    Never a signal to such a pid: 0 and -1 mean whole groups of processes to kill(2).
-    """
-    try:
-        return ProcessId.model_validate(value)
-    except ValidationError:
-        return None
-
-
-class StopOrder(_Kept):
-    """Somebody decided that a run must end. Written before the first signal, so that it also explains the end."""
-
-    verdict: Verdict
-    reason: str
-    steady: Steady
-    """When, on the steady clock of `boot`."""
-    boot: str
-
-
-class Why(StrEnum):
-    """What the next run is for; it decides what the prompt says."""
-
-    START = "start"
-    ANSWER = "answer"
-    INTERRUPTED = "interrupted"
-    STOPPED = "stopped"
-    LIMITED = "limited"
-    OVERLOADED = "overloaded"
-    ACCOUNT = "account"
-    ALLOWED = "allowed"
-    DENIED = "denied"
-    MONEY = "money"
-    RETRY = "retry"
-    HANDED_BACK = "handed_back"
-    EDITED = "edited"
-    LATE = "late"
-
-
-class Next(_Kept):
-    """The run that has been decided on but not yet started."""
-
-    why: Why
-    detail: str = ""
-    """What went wrong, for a retry."""
-    round: Count | None = None
-    """Which question and answer it goes on with: question-N.json, answer-N.*."""
-    answers: tuple[PlainName, ...] = ()
-    """The files that become answer-N.*; named here first, so that a crash in between loses none."""
-    passes_answer: bool = True
-    """Whether the answer's text goes on to claude; `allow` and the like are for the runner alone."""
-    told: Count | None = None
-    """The round that claude is told of, where it is not the one that is closed: the runner asked in between."""
-
-
 class Topic(StrEnum):
     """What the runner itself asks about; claude's own questions have no topic."""
 
@@ -111,7 +38,7 @@ class Topic(StrEnum):
     MONEY = "money"
 
 
-class Asking(_Kept):
+class Asking(Kept):
     """A question that the runner asks, and not claude: the answer is for the runner as well."""
 
     topic: Topic
@@ -121,7 +48,7 @@ class Asking(_Kept):
     """The run that it keeps waiting: what that was to tell claude is not lost."""
 
 
-class Outcome(_Kept):
+class Outcome(Kept):
     """How the whole task ended. Written before it moves to done/ or failed/."""
 
     verdict: Verdict
@@ -129,67 +56,14 @@ class Outcome(_Kept):
     at: str
 
 
-class Run(_Kept):
-    """One process of claude, from just before its start."""
-
-    number: Count
-    id: PlainName
-    """In the environment of everything the run starts: the mark by which left-overs are found."""
-    why: Why
-    resumed: bool
-    started_at: str
-    steady: Steady
-    """When it was started, on the steady clock of `boot`; the timeout counts from here."""
-    boot: str
-    timeout: Amount | None = None
-    """Seconds it may take, as task and settings said when it was started."""
-    process: Annotated[ProcessId | None, BeforeValidator(_identity_or_none)] = None
-    """None: between "about to start" and "started", or the daemon died in between."""
-    stop: StopOrder | None = None
-    ended_at: str | None = None
-    verdict: Verdict | None = None
-    """None: not ended, as far as we know."""
-    reason: str = ""
-    exit_code: int | None = None
-    """None when nobody knows: the run was adopted after a restart of the daemon."""
-    session_cost_usd: Amount | None = None
-    """The session's total as claude reported it at the end of this run (it is cumulative over resumes)."""
-    cost_usd: Amount | None = None
-    """What this run alone cost; None when it died before it could say."""
-    turns: Count | None = None
-    messages: Count = 0
-    """How many messages of the model are in its log, also when it died before its result."""
-    seconds: Steady | None = None
-    swept: tuple[str, ...] = ()
-    """Processes that outlived the run and were stopped by us."""
-    planned: Next | None = None
-    """What it was started for, and with `late` and `edited` what it was to tell: if it was cut off before the model had
-    said a word, nobody may ever have read it, and the next run tells it again."""
-    late: tuple[PlainName, ...] = ()
-    edited: bool = False
-
-    @property
-    def untold(self) -> Next | None:
-        """The run that must say it again; None when this one has been heard."""
-        if self.planned is None or self.messages:
-            return None
-        told = self.planned.round if self.planned.told is None else self.planned.told
-        return self.planned.but(round=None, answers=(), told=told)
-
-    @property
-    def open(self) -> bool:
-        """Whether it was started, or was about to be, and has not been judged."""
-        return self.verdict is None
-
-
-class Event(_Kept):
+class Event(Kept):
     """One line of the task's history."""
 
     at: str
     text: str
 
 
-class Subtask(_Kept):
+class Subtask(Kept):
     """A task that this one has handed over."""
 
     id: str
@@ -198,7 +72,7 @@ class Subtask(_Kept):
     """What was taken off this task's budget for it."""
 
 
-class Dropped(_Kept):
+class Dropped(Kept):
     """The file that somebody dropped, as it was when it was taken."""
 
     file: str
@@ -206,7 +80,7 @@ class Dropped(_Kept):
     mtime_ns: int = 0
 
 
-class Record(_Kept):
+class Record(Kept):
     """Everything about one task that must outlive the daemon."""
 
     version: int = VERSION

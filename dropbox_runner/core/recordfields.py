@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Self, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _LATEST = 1e11
 """Unix time. In the year 5138; somewhat later no calendar can show it."""
@@ -35,3 +35,14 @@ Amount: TypeAlias = Annotated[float, Field(ge=0, le=MOST)]
 Steady: TypeAlias = Annotated[float, Field(ge=-MOST, le=MOST)]
 """A moment on the steady clock, or the time between two; of a run that began before this boot it may be negative."""
 Count: TypeAlias = Annotated[int, Field(ge=0, le=MOST)]
+
+
+class Kept(BaseModel):
+    """A part of a record."""
+
+    # A newer version may have written fields that this one does not know: keep them when it writes again.
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def but(self, **changes: object) -> Self:
+        """Return a copy with these fields changed."""
+        return self.model_copy(update=changes)

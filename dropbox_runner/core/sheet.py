@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from dropbox_runner.core.cleantext import decode_text, shorten, without_end_mark
+from dropbox_runner.core.cleantext import decode_text, is_blank, shorten, without_end_mark
 from dropbox_runner.core.errors import Problem, RejectedError
 from dropbox_runner.core.names import TASK_SUFFIXES
 from dropbox_runner.core.yamltext import Document, read_yaml
@@ -34,7 +34,7 @@ def open_sheet(file: str, data: bytes) -> Sheet:
         raise RejectedError(file, (Problem(message if ending else "the name has no ending", advice),))
     text = decode_text(data, file=file)
     body, ended = without_end_mark(text)
-    if not body.strip():
+    if is_blank(body):
         minimal = MINIMAL if ending in _YAML else "what claude should do, in your own words"
         raise RejectedError(file, (Problem("the file is empty", f"write at least {minimal}"),))
     if ending in _YAML:

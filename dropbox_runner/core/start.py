@@ -8,7 +8,8 @@ from dropbox_runner.core.actions import Start
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.followup import LONGEST_PAUSE
 from dropbox_runner.core.plan import Draft
-from dropbox_runner.core.record import Record, Why
+from dropbox_runner.core.record import Record
+from dropbox_runner.core.run import Why
 from dropbox_runner.core.seen import Limits, Look, Seen
 from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State

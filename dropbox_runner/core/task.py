@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from dropbox_runner.core.cleantext import shorten
+from dropbox_runner.core.cleantext import is_blank, shorten
 from dropbox_runner.core.errors import MOST_PROBLEMS, Problem, RejectedError
 from dropbox_runner.core.names import printable
 from dropbox_runner.core.sheet import MINIMAL, Sheet, open_sheet
@@ -196,7 +196,7 @@ def _collect(sheet: Sheet) -> tuple[dict[str, _Given], list[Problem]]:
             fields[field] = _Given("" if value in (None, *_NOTHING) else value, sheet.document, path)
         elif value is not None and (field in _TEXTS or value not in _NOTHING or _is_home(field, value)):
             fields[field] = _Given(value, sheet.document, path)
-    if sheet.body is not None and sheet.body.strip():
+    if sheet.body is not None and not is_blank(sheet.body):
         given = fields.get("instructions")
         if given and given.value:
             message = f"the instructions are given twice: here and as the text that begins in line {sheet.body_line}"

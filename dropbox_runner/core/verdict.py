@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from dropbox_runner.core.cleantext import clipped
-from dropbox_runner.core.record import StopOrder
+from dropbox_runner.core.run import StopOrder
 from dropbox_runner.core.states import Verdict
 from dropbox_runner.core.stream import ApiError, Ending, status_of
 

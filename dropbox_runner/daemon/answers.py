@@ -6,7 +6,8 @@ import uuid
 
 from dropbox_runner.core.actions import Cancel, TakeAnswer
 from dropbox_runner.core.asking import reply
-from dropbox_runner.core.record import Next, Outcome, Record, Why
+from dropbox_runner.core.record import Outcome, Record
+from dropbox_runner.core.run import Next, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import read_stream
 from dropbox_runner.daemon.desk import Desk

@@ -17,7 +17,8 @@ from dropbox_runner.core.followup import Patience, conclude
 from dropbox_runner.core.gate import after
 from dropbox_runner.core.money import budget_of
 from dropbox_runner.core.question import Question, Questions, is_by_runner, parse_questions, to_json, to_markdown
-from dropbox_runner.core.record import Asking, Record, Run, Topic
+from dropbox_runner.core.record import Asking, Record, Topic
+from dropbox_runner.core.run import Run
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import Ending, read_stream

@@ -10,7 +10,8 @@ from dropbox_runner.core.actions import Admit, Forget, PutAside, Take, TakeEdit,
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.names import folder_name
-from dropbox_runner.core.record import Dropped, Next, Record, Why
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Next, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import NOT_ACTED_ON, Task
 from dropbox_runner.core.taskfields import Priority

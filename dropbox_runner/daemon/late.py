@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from dropbox_runner.core.actions import CarryOver, TakeLate
 from dropbox_runner.core.decide import may_go_on
 from dropbox_runner.core.names import is_cancel
-from dropbox_runner.core.record import Next, Why
+from dropbox_runner.core.run import Next, Why
 from dropbox_runner.core.states import LIVE, State
 from dropbox_runner.daemon.desk import Desk, log
 from dropbox_runner.folder import durable

@@ -17,7 +17,8 @@ from dropbox_runner.core.asking import problem
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.names import folder_name, in_folder
 from dropbox_runner.core.question import parse_questions
-from dropbox_runner.core.record import Record, Run
+from dropbox_runner.core.record import Record
+from dropbox_runner.core.run import Run
 from dropbox_runner.core.seen import Drop, Look, Seen, conflicts_first
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import EMPTY, Wait

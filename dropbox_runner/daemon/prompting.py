@@ -16,7 +16,8 @@ from dropbox_runner.core.prompts import (
     with_late_words,
 )
 from dropbox_runner.core.question import Question, joined_text, parse_questions
-from dropbox_runner.core.record import Next, Record, Run, Why
+from dropbox_runner.core.record import Record
+from dropbox_runner.core.run import Next, Run, Why
 from dropbox_runner.core.task import Task
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.taskfolder import TaskFolder

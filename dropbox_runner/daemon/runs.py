@@ -9,8 +9,9 @@ import time
 from dropbox_runner.agent.command import Session
 from dropbox_runner.core.actions import Abandon, Adopt, EndMoved, File, Kill, PutAside, Stop
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.record import ProcessId, Record, Run, StopOrder, Why
+from dropbox_runner.core.record import Record
 from dropbox_runner.core.reports import summary
+from dropbox_runner.core.run import ProcessId, Run, StopOrder, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import read_stream
 from dropbox_runner.daemon.desk import Desk, first_line, log

@@ -22,7 +22,8 @@ from dropbox_runner.agent.program import claude_to_start
 from dropbox_runner.core.actions import Start
 from dropbox_runner.core.errors import RejectedError, RunnerError
 from dropbox_runner.core.money import left_to_spend
-from dropbox_runner.core.record import Next, Record, Run, Why
+from dropbox_runner.core.record import Record
+from dropbox_runner.core.run import Next, Run, Why
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.task import Task

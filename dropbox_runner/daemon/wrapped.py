@@ -13,7 +13,7 @@ from dropbox_runner.agent.environment import CONFIG_DIR, INSIDE, QUESTION_FILE
 from dropbox_runner.agent.program import find_program, programs
 from dropbox_runner.agent.sandbox import confined
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.record import Run
+from dropbox_runner.core.run import Run
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.task import Task
 from dropbox_runner.core.wrapping import announced, launched

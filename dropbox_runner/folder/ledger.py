@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from dropbox_runner.core.errors import RunnerError
-from dropbox_runner.core.record import Dropped, Run
+from dropbox_runner.core.record import Dropped
+from dropbox_runner.core.run import Run
 
 log = logging.getLogger("dropbox_runner")
 

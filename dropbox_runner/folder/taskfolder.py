@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 from dropbox_runner.core.answer import answers_among
 from dropbox_runner.core.names import CANCEL, is_cancel, is_task_file
-from dropbox_runner.core.record import Next, Record, read_record
+from dropbox_runner.core.record import Record, read_record
+from dropbox_runner.core.run import Next
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import (
     ERROR,

@@ -8,8 +8,9 @@ from rich.text import Text
 
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import printable
-from dropbox_runner.core.record import Record, Run
+from dropbox_runner.core.record import Record
 from dropbox_runner.core.reports import summary
+from dropbox_runner.core.run import Run
 from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.states import State
 from dropbox_runner.folder.taskfolder import TaskFolder

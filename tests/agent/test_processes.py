@@ -30,7 +30,7 @@ from dropbox_runner.agent.processes import (
     send,
     sweep,
 )
-from dropbox_runner.core.record import ProcessId
+from dropbox_runner.core.run import ProcessId
 
 T = TypeVar("T")
 

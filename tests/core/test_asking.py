@@ -9,7 +9,8 @@ from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.asking import AFRESH, ALLOW, DENY, DONE, GIVE_UP, GO_ON, problem, reply
 from dropbox_runner.core.denials import Denial
 from dropbox_runner.core.question import Question
-from dropbox_runner.core.record import Asking, Dropped, Next, Record, Run, Topic, Why
+from dropbox_runner.core.record import Asking, Dropped, Record, Topic
+from dropbox_runner.core.run import Next, Run, Why
 from dropbox_runner.core.states import Verdict
 
 RULE = "Bash(touch a)"

@@ -36,7 +36,8 @@ from dropbox_runner.core.actions import (
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.decide import decide, home
 from dropbox_runner.core.plan import Plan
-from dropbox_runner.core.record import Dropped, Next, Outcome, ProcessId, Record, Run, StopOrder, Why
+from dropbox_runner.core.record import Dropped, Outcome, Record
+from dropbox_runner.core.run import Next, ProcessId, Run, StopOrder, Why
 from dropbox_runner.core.seen import Drop, LeftAlone, Limits, Look, Seen
 from dropbox_runner.core.settle import EMPTY, Wait
 from dropbox_runner.core.states import State, Verdict

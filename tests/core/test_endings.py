@@ -12,8 +12,9 @@ import pytest
 from dropbox_runner.core.decide import home
 from dropbox_runner.core.followup import Patience, conclude, pause
 from dropbox_runner.core.gate import Gate, Why, after
-from dropbox_runner.core.record import Dropped, Record, Run, StopOrder
-from dropbox_runner.core.record import Why as ForWhat
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Run, StopOrder
+from dropbox_runner.core.run import Why as ForWhat
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.stream import Ending, read_stream
 from dropbox_runner.core.verdict import Evidence, Judgement, judge, served

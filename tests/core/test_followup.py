@@ -7,7 +7,8 @@ import pytest
 from dropbox_runner.core.asking import GIVE_UP, GO_ON, cut_off, reply
 from dropbox_runner.core.decide import home
 from dropbox_runner.core.followup import Patience, conclude
-from dropbox_runner.core.record import Dropped, Next, Record, Run, Why
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Next, Run, Why
 from dropbox_runner.core.states import State, Verdict
 from dropbox_runner.core.verdict import Judgement
 

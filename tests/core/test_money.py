@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dropbox_runner.core.money import budget_of, left_to_spend
-from dropbox_runner.core.record import Dropped, Record, Run, Why
+from dropbox_runner.core.record import Dropped, Record
 from dropbox_runner.core.reports import money
+from dropbox_runner.core.run import Run, Why
 from dropbox_runner.core.states import Verdict
 from dropbox_runner.core.task import Task
 

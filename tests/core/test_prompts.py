@@ -14,7 +14,7 @@ from dropbox_runner.core.prompts import (
     with_edit,
     with_late_words,
 )
-from dropbox_runner.core.record import Why
+from dropbox_runner.core.run import Why
 
 
 @pytest.mark.parametrize("instructions", ["/clear", "-p", "--version", "!ls", "#note", "\n\n/exit\n"])

@@ -8,19 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox_runner.core.record import (
-    Dropped,
-    NewerRecordError,
-    Next,
-    Outcome,
-    ProcessId,
-    Record,
-    RecordError,
-    Run,
-    StopOrder,
-    Why,
-    read_record,
-)
+from dropbox_runner.core.record import Dropped, NewerRecordError, Outcome, Record, RecordError, read_record
+from dropbox_runner.core.run import Next, ProcessId, Run, StopOrder, Why
 from dropbox_runner.core.states import Verdict
 
 AT = "2026-01-02T12:00:00+00:00"

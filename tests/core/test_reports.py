@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from dropbox_runner.core.record import Dropped, Outcome, Record, Run, Why
+from dropbox_runner.core.record import Dropped, Outcome, Record
 from dropbox_runner.core.reports import error_markdown, money, result_json, result_markdown, summary
+from dropbox_runner.core.run import Run, Why
 from dropbox_runner.core.states import Verdict
 
 AT = "2026-01-02T12:00:00+00:00"

@@ -108,6 +108,15 @@ def test_instructions_are_enough() -> None:
     assert parse("prompt: Fix it") == Task(instructions="Fix it")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("\u202a", "the file is empty"), ("---\ntimeout: 5m\n---\n\u200b\n", "there are no instructions")],
+)
+def test_a_text_of_which_nothing_can_be_seen_is_none(text: str, said: str) -> None:
+    with pytest.raises(RejectedError, match=said):
+        parse_task("t.md", text.encode())
+
+
 @pytest.mark.parametrize("value", ["no", "0755", "1:30", "2026-01-02", "1.10", "12"])
 def test_texts_stay_as_they_were_written(value: str) -> None:
     assert parse(f"instructions: {value}").instructions == value

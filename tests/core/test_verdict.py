@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_runner.core.record import StopOrder
+from dropbox_runner.core.run import StopOrder
 from dropbox_runner.core.states import Verdict
 from dropbox_runner.core.stream import Ending, read_stream
 from dropbox_runner.core.verdict import Evidence, Judgement, judge

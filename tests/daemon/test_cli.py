@@ -15,7 +15,8 @@ import pytest
 from harness import World, wait_until
 
 from dropbox_runner.__main__ import main
-from dropbox_runner.core.record import Dropped, Record, Run, Why
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Run, Why
 from dropbox_runner.core.states import Verdict
 
 pytestmark = pytest.mark.slow

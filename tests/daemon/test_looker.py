@@ -11,7 +11,8 @@ import pytest
 
 from dropbox_runner.agent.agents import Agents
 from dropbox_runner.core.clock import Now
-from dropbox_runner.core.record import Dropped, Next, Record, Why
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Next, Why
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.settle import Arrival
 from dropbox_runner.core.states import State

@@ -12,7 +12,8 @@ from dropbox_runner.core.answer import parse_answer
 from dropbox_runner.core.decide import home
 from dropbox_runner.core.durations import parse_duration
 from dropbox_runner.core.followup import Patience, conclude
-from dropbox_runner.core.record import Dropped, Record, Run, Why
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Run, Why
 from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.stream import read_stream
 from dropbox_runner.core.task import KNOWN_FIELDS, NOT_ACTED_ON, parse_task

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dropbox_runner.core.record import Dropped, Run, Why
+from dropbox_runner.core.record import Dropped
+from dropbox_runner.core.run import Run, Why
 from dropbox_runner.core.states import Verdict
 from dropbox_runner.folder.ledger import Ledger, LedgerError, Spent
 

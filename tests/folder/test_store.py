@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dropbox_runner.core.names import folder_name
-from dropbox_runner.core.record import Dropped, Next, Record, Why
+from dropbox_runner.core.record import Dropped, Record
+from dropbox_runner.core.run import Next, Why
 from dropbox_runner.core.states import State
 from dropbox_runner.folder.layout import Layout
 from dropbox_runner.folder.scan import Scanner

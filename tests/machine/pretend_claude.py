@@ -17,7 +17,7 @@ from pathlib import Path
 from faulty_disk import Disk
 
 from dropbox_runner.agent.agents import Agents, Launch
-from dropbox_runner.core.record import ProcessId
+from dropbox_runner.core.run import ProcessId
 
 
 @dataclass
