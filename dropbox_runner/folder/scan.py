@@ -26,7 +26,7 @@ _COARSEST_MTIME: Final = 3.0
 read so soon after a change is read again."""
 
 _LOG: Final = re.compile(r"run-\d+\.(jsonl|stderr)")
-"""What docs/sync.md advises to keep off the phone, which therefore cannot move it."""
+"""What docs/sync/syncthing.md advises to keep off the phone, which therefore cannot move it."""
 _CONFLICT: Final = (
     "the copy that a sync tool made of a file that was changed on two sides; it is not run and not read: "
     "take from it what is missing in the other, then delete it"

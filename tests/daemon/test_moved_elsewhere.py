@@ -13,7 +13,7 @@ from harness import STATES, World, wait_until
 pytestmark = pytest.mark.slow
 
 LOGS = ("run-1.jsonl", "run-1.stderr")
-"""What docs/sync.md advises to keep off the phone, which therefore never moves it."""
+"""What docs/sync/syncthing.md advises to keep off the phone, which therefore never moves it."""
 
 
 @pytest.fixture(scope="module")

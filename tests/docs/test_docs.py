@@ -33,7 +33,7 @@ def begun() -> Record:
     return Record(id="i", name="x", dropped=dropped, taken_at=RUN.started_at, session_id="s", runs=(RUN,))
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MARKED = re.compile(r"<!-- (\w+)(?:: (\S+))? -->\n```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

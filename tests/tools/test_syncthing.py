@@ -40,7 +40,7 @@ def pair(inbox: World) -> Iterator[Pair]:
         folder.mkdir(exist_ok=True)
         (home := inbox.base / f"syncthing-{name}").mkdir()
         devices[name] = Device(home, folder, inbox.environment)
-    page = (Path(__file__).parents[2] / "docs/sync.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/sync/syncthing.md").read_text()
     [patterns] = re.findall(r"^<!-- stignore -->\n```\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (devices["phone"].folder / ".stignore").write_text(patterns)
     pair = Pair(devices["phone"], devices["server"])
