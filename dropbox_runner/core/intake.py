@@ -7,6 +7,7 @@ from dropbox_runner.core.names import readable, same_file
 from dropbox_runner.core.plan import Draft, wanted_as
 from dropbox_runner.core.record import Record
 from dropbox_runner.core.seen import Look, Seen
+from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
 
 
@@ -40,9 +41,12 @@ def drops(look: Look, draft: Draft) -> None:
         in_inbox = in_inbox or {
             same_file(readable(file)) for file in (*(drop.file for drop in look.drops), *look.later)
         }
-        if seen.record is None or _dropped(seen.record) in in_inbox:
+        if seen.record is None:
             continue
-        if seen.settling is not None:
+        if _dropped(seen.record) in in_inbox:
+            if not _is_beginning(seen):
+                draft.wait(seen.name, Wait(f"its file was taken out of it; waiting for {seen.record.dropped.file}"))
+        elif seen.settling is not None:
             # A sync tool may have brought half of a folder that was moved here on another device.
             draft.wait(seen.name, seen.settling)
         else:

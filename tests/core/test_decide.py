@@ -540,6 +540,14 @@ def test_an_unfinished_drop_is_waited_for_and_looked_at_when_it_may_be_finished(
     planned = plan_for(drops=(Drop("x.yaml", SOON, "x"),))
     assert planned.actions == ()
     assert [(one.name, one.wait) for one in planned.waiting] == [("x.yaml", SOON)]
+
+
+def test_a_task_whose_file_was_taken_out_says_that_it_waits_for_the_one_that_is_just_arriving() -> None:
+    task = seen(PENDING, rec(next=GO_ON, runs=(ENDED,)), has_task=False)
+    planned = plan_for(task, drops=(Drop("x.yaml", SOON, "x"),))
+    assert planned.actions == ()
+    reasons = {one.name: one.wait.reason for one in planned.waiting}
+    assert reasons == {"x.yaml": SOON.reason, "x": "its file was taken out of it; waiting for x.yaml"}
     assert planned.wake_at == 1005.0
 
 

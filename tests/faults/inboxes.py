@@ -99,6 +99,8 @@ class Inbox:
         """Make what `init` makes, as far as `run` does not make it, and the agent."""
         for path in (self.root / ".dropbox-runner", self.agent / "sessions", self.agent / "play"):
             path.mkdir(parents=True, exist_ok=True)
+        for path in (self.root / ".dropbox-runner", self.root):
+            _sync(path)  # as `init` does: no daemon is ever started in half a folder
         self.configure()
         shutil.copy(_AGENT, self.agent / "claude")
         for name, text in self.scenario.play.items():
