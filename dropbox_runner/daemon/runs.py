@@ -119,10 +119,10 @@ def file(desk: Desk, action: File) -> None:
         put_aside(desk, PutAside(action.name, action.state, reason))
         return
     record = folder.record()
-    moved = desk.move(action.name, action.state, action.target, _why_moved(folder, record), level=level)
     if record.outcome is not None:
         # Called off when it had ended: handed back one day, it is not to be called off again.
-        moved.remove_cancel()
+        folder.remove_cancel()
+    desk.move(action.name, action.state, action.target, _why_moved(folder, record), level=level)
 
 
 def _why_moved(folder: TaskFolder, record: Record) -> str:

@@ -305,7 +305,8 @@ def test_a_leader_that_is_just_becoming_another_program_is_not_taken_for_gone(
 ) -> None:
     agents = Agents()
     process = begin(agents, run_id, launch(tmp_path, run_id, "sleep 60"))
-    looks: list[list[ProcessId]] = [[], marked(run_id)]  # for that instant it has no environment
+    # For the instant in which it becomes another program it has no environment; also here, so it is waited for.
+    looks: list[list[ProcessId]] = [[], wait_until(lambda: marked(run_id), "the agent never came up")]
     monkeypatch.setattr(processes, "marked", lambda *_: looks.pop(0))
     assert leader(run_id, tmp_path / "out") == process
     monkeypatch.undo()
