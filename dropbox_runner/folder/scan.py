@@ -230,6 +230,8 @@ def _read(folder: Path, state: State) -> Found:
     try:
         record = read_record(durable.read(folder / RECORD))
     except FileNotFoundError:
+        if RECORD in files:
+            raise  # moved away since it was listed: what lies here the next moment may be another, and whole
         return Found(folder.name, state, None, f"{state}/{folder.name} holds no {RECORD}", files)
     except (RecordError, durable.UnreadableError) as error:
         if isinstance(error, NewerRecordError) or (isinstance(error, durable.UnreadableError) and error.passing):

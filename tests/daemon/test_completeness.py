@@ -217,7 +217,8 @@ def test_many_files_moved_in_at_once_are_all_taken(inbox: World) -> None:
 
 def test_answers_follow_the_same_rules(world: World) -> None:
     world.play([{"ask": {"text": "Well?"}}], [{"say": "Done."}])
-    world.start("--max-parallel", "7", settle=str(SETTLE))
+    settle = 4.0  # there are many of them, and a busy machine takes its time: "at once" must be told from it
+    world.start("--max-parallel", "7", settle=str(settle))
     ways = ["moved", "renamed", "dotted", "in-front", "utf-16", "written", "edited"]
     for name in ways:
         world.move_in(f"{name}.yaml")
@@ -238,11 +239,11 @@ def test_answers_follow_the_same_rules(world: World) -> None:
     (folders["utf-16"] / "answer.txt").write_bytes("yes\r\n.\r\n".encode("utf-16"))
     for name in ("moved", "renamed", "dotted", "in-front", "utf-16"):
         wait_until(lambda name=name: world.where(name) != "blocked", lambda: world.story("moved"))  # type: ignore[misc]
-    assert time.monotonic() - begin < AT_ONCE
+    assert time.monotonic() - begin < settle - 0.5
     assert world.where("written") == "blocked"
     (world.root / "PAUSE").unlink()
     wait_until(lambda: world.where("written") != "blocked", lambda: world.story("written"))
-    assert time.monotonic() - begin >= SETTLE - 0.05
+    assert time.monotonic() - begin >= settle - 0.05
     for name in ways[:-1]:
         world.wait_for(name, "done")
     assert world.where("edited") == "blocked", "an editor still has it open"

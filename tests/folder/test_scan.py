@@ -10,6 +10,7 @@ import pytest
 
 from dropbox_runner.core.record import Dropped, Record
 from dropbox_runner.core.states import LIVE, State
+from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import Layout
 from dropbox_runner.folder.scan import Found, Scanner
 from dropbox_runner.folder.store import Store
@@ -93,6 +94,23 @@ def test_a_record_that_cannot_be_read_is_told_and_hides_no_other_task(layout: La
     assert "record.json" in tasks["empty"].trouble
     assert "running/none holds no record.json" in tasks["none"].trouble
     assert "symbolic link" in tasks["linked"].trouble
+
+
+def test_a_folder_that_is_moved_away_while_it_is_read_is_not_taken_for_one_without_a_record(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put(layout, State.BLOCKED, "x")
+
+    def read(path: Path, *limit: int) -> bytes:
+        folder.rename(tmp_path / "away")
+        monkeypatch.undo()
+        return durable.read(path, *limit)
+
+    monkeypatch.setattr(durable, "read", read)
+    scanner = Scanner(layout)
+    assert scanner.tasks() == ()
+    (tmp_path / "away").rename(folder)
+    assert found(scanner)["x"].record is not None
 
 
 def test_a_folder_whose_name_is_no_text_is_found(layout: Layout) -> None:
