@@ -20,15 +20,20 @@ def _plain(text: str) -> str:
     return text
 
 
-def _timestamp(text: str) -> str:
-    datetime.fromisoformat(text)
-    return text
+def moment(text: str) -> float | None:
+    """Return the unix time of a moment as a record holds it (ISO 8601); None where somebody has written no such thing.
+
+    It is only shown: no reason to put a task aside for it.
+    """
+    try:
+        at = datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return at if 0 <= at <= _LATEST else None
 
 
 PlainName: TypeAlias = Annotated[str, AfterValidator(_plain)]
 """The name of something in a folder, or an id by which something is called; never a path."""
-Timestamp: TypeAlias = Annotated[str, AfterValidator(_timestamp)]
-"""ISO 8601."""
 UnixTime: TypeAlias = Annotated[float, Field(ge=0, le=_LATEST)]
 Amount: TypeAlias = Annotated[float, Field(ge=0, le=MOST)]
 """Dollars, or seconds; neither `nan` nor `inf`, with which nothing could be compared."""

@@ -12,6 +12,7 @@ from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import printable
 from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.record import Record
+from dropbox_runner.core.recordfields import moment
 from dropbox_runner.core.reports import summary
 from dropbox_runner.core.secrets import masked
 from dropbox_runner.core.seen import Look, Seen
@@ -98,7 +99,8 @@ def _so_far(record: Record) -> str:
     if run is None:
         return summary(record)
     before = f"; before that {summary(record.but(runs=record.runs[:-1]))}" if run.number > 1 else ""
-    return f"run {run.number} since {_clock(datetime.fromisoformat(run.started_at).timestamp())}{before}"
+    since = moment(run.started_at)
+    return f"run {run.number}" + (f" since {_clock(since)}" if since is not None else "") + before
 
 
 def _ended(row: Row) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from dropbox_runner.core.durations import format_duration
 from dropbox_runner.core.names import printable
+from dropbox_runner.core.recordfields import moment
 from dropbox_runner.core.states import State
 from dropbox_runner.views.overview import Overview, Row
 
@@ -69,11 +70,10 @@ def _sign(row: Row) -> str:
 
 
 def _when(row: Row, now: datetime) -> str:
-    try:
-        since = datetime.fromisoformat(row.since or "").astimezone()
-    except (ValueError, OverflowError):
-        return ""  # none, or one that somebody has written into the record by hand
-    passed = format_duration(max(0.0, (now - since).total_seconds()))
+    since = moment(row.since or "")
+    if since is None:
+        return ""
+    passed = format_duration(max(0.0, now.timestamp() - since))
     cost = "" if row.state in (State.DONE, State.FAILED) else _cost(row)
     return (f"run {row.run}, {passed}" if row.state == State.RUNNING else f"{passed} ago") + cost
 

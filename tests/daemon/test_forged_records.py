@@ -51,6 +51,7 @@ def test_numbers_and_times_that_nobody_can_reckon_with_break_nothing(world: Worl
     forge(world, "blocked", "endless", throttled_since=float("inf"))
     forge(world, "pending", "costly", runs=[RUN | {"verdict": "failed", "cost_usd": float("nan")}])
     forge(world, "blocked", "odd", next=None, taken_at="\x1b]0;yesterday\x07", history=[{"at": "\x1b[2J", "text": "x"}])
+    forge(world, "running", "undated", next=None, runs=[RUN | {"started_at": "long ago"}])
     world.move_in("fine.txt", "job fine\n")
     world.start()
     world.wait_for("fine", "done")
