@@ -110,15 +110,7 @@ def _serve(
     take_over: bool,
     watch: bool,
 ) -> int:
-    check_folder(layout, settings.trusted_group)
-    try:
-        owner.claim(layout, take_over=take_over)
-    except NotOursError:
-        _end_what_is_left(layout)
-        raise
-    Store(layout).make()
-    Store(layout).tidy()
-    check_moves(layout)
+    _make_ready(layout, settings, take_over=take_over)
     if drain and claude_to_start(settings) is None:
         raise RefusedError(f"the claude command ({settings.claude}) was not found, so nothing could ever be drained.")
     corner = local_state(layout)
@@ -164,6 +156,19 @@ def _serve(
     if signal.SIGINT in received:
         return _INTERRUPTED
     return 1 if drain and service.failed else 0
+
+
+def _make_ready(layout: Layout, settings: Settings, *, take_over: bool) -> None:
+    """Make sure that the folder is fit to be run, and this machine's to run; RefusedError when it is not."""
+    check_folder(layout, settings.trusted_group)
+    try:
+        owner.claim(layout, take_over=take_over)
+    except NotOursError:
+        _end_what_is_left(layout)
+        raise
+    Store(layout).make()
+    Store(layout).tidy()
+    check_moves(layout)
 
 
 def _end_what_is_left(layout: Layout) -> None:
