@@ -73,10 +73,11 @@ def test_a_folder_that_is_copied_in_is_taken_when_all_of_it_has_been_quiet(world
 
 def test_a_folder_that_was_made_before_its_task_was_put_into_it_does_not_wait_for_the_next_look(world: World) -> None:
     (world.root / "PAUSE").touch()
-    world.start(settle="0.5")
+    daemon = world.start(settle="0.5")
     wait_until((world.root / "STATUS.md").exists, "STATUS.md was never written")
+    before = daemon.wakeups()
     (world.root / "later").mkdir()
-    time.sleep(0.2)  # so that it is seen as it is now; nothing tells that it was
+    wait_until(lambda: daemon.wakeups() > before, "nobody has noticed the folder")
     (world.root / "later" / "task.yaml").write_text("instructions: work\n")
     begun = time.monotonic()
     world.wait_until_queued("later")
