@@ -15,6 +15,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-watcher", action="store_true", help="start every daemon with --poll 0.1")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out with `--no-watcher` what is about the watcher."""
+    if config.getoption("--no-watcher"):
+        about_it = [item for item in items if item.get_closest_marker("watcher")]
+        items[:] = [item for item in items if item not in about_it]
+        config.hook.pytest_deselected(items=about_it)
+
+
 def pytest_configure() -> None:
     """Give signals back their meaning: started in the background, or under nohup, we inherit them as ignored.
 

@@ -11,18 +11,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from harness import World, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.watcher]
+"""Only events tell what was moved in from what is being written; without them everything counts as the latter."""
 
 SETTLE = 1.0
 """Seconds. Long against everything that the daemon does, so that "at once" and "later" cannot be mixed up."""
 AT_ONCE = 0.6
 TASK = "instructions: work\n"
-
-
-@pytest.fixture(scope="module")
-def watcher() -> bool:
-    """Only events tell what was moved in from what is being written; without them everything counts as the latter."""
-    return True
 
 
 @pytest.fixture(scope="module")

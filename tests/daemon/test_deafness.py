@@ -10,15 +10,10 @@ from pathlib import Path
 import pytest
 from harness import World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.watcher]
+"""These tests are about it."""
 
 NOT_READABLE = "the folder cannot be read, nothing is done until it can"
-
-
-@pytest.fixture
-def watcher() -> bool:
-    """These tests are about it."""
-    return True
 
 
 @pytest.fixture

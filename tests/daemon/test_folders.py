@@ -10,13 +10,8 @@ from pathlib import Path
 import pytest
 from harness import World, wait_until
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def watcher() -> bool:
-    """Only events tell what was moved in from what is being written; without them everything counts as the latter."""
-    return True
+pytestmark = [pytest.mark.slow, pytest.mark.watcher]
+"""Only events tell what was moved in from what is being written; without them everything counts as the latter."""
 
 
 SETTLE = 1.0

@@ -10,13 +10,8 @@ from pathlib import Path
 import pytest
 from harness import Daemon, World, wait_until
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def watcher() -> bool:
-    """Without events every probe takes a settle time, and what is waited for is given up meanwhile."""
-    return True
+pytestmark = [pytest.mark.slow, pytest.mark.watcher]
+"""Without events every probe takes a settle time, and what is waited for is given up meanwhile."""
 
 
 def wait_until_kept(world: World, name: str) -> None:

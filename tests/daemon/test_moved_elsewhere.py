@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from harness import STATES, World, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.watcher]
+"""Else each look in between took as long as nothing may come for, and what is there would count as all there is."""
 
 LOGS = ("run-1.jsonl", "run-1.stderr")
 """What docs/sync/syncthing.md advises to keep off the phone, which therefore never moves it."""
@@ -18,10 +19,7 @@ LOGS = ("run-1.jsonl", "run-1.stderr")
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, template: World) -> Iterator[World]:
-    """A daemon that waits for longer than a test takes from one file to the next.
-
-    It is told of changes: else each look in between took that long, and what is there would count as all there is.
-    """
+    """A daemon that waits for longer than a test takes from one file to the next."""
     world = World(tmp_path_factory.mktemp("shared"))
     world.copy_of(template)
     world.start("--max-parallel", "20", settle="1.5")
@@ -57,7 +55,7 @@ def assert_gone_on_with_as_one_task(world: World, name: str) -> None:
     wait_until(
         lambda: [state for state in STATES if (world.root / state / name).exists()] == ["done"],
         lambda: f"it is not done, or lies in two places:\n{world.story(name)}",
-        patience=90,  # what may also be the beginning of something is given 18 settle times
+        patience=30,  # what may also be the beginning of something is given 18 settle times
     )
     folder = world.path(name)
     assert [call["resume"] for call in world.calls(f"paint {name}")] == [False, True]
@@ -95,13 +93,14 @@ def test_the_old_folder_may_be_removed_much_later(shared: World) -> None:
     assert_gone_on_with_as_one_task(shared, "later")
 
 
-def test_what_stays_behind_because_the_other_device_does_not_have_it_follows_its_task(shared: World) -> None:
-    old = question_asked(shared, "ignored")
-    new = shared.root / "pending" / "ignored"
+def test_what_stays_behind_because_the_other_device_does_not_have_it_follows_its_task(world: World) -> None:
+    world.start()  # with a short settle time: all of them that it takes are waited for here
+    old = question_asked(world, "ignored")
+    new = world.root / "pending" / "ignored"
     new.mkdir()
     for file in [path for path in old.iterdir() if path.name not in (*LOGS, "work")]:
         file.rename(new / file.name)
-    assert_gone_on_with_as_one_task(shared, "ignored")
+    assert_gone_on_with_as_one_task(world, "ignored")
 
 
 def test_a_folder_that_somebody_made_himself_is_not_taken_for_what_a_task_has_left_behind(shared: World) -> None:

@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 from harness import Daemon, World, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.watcher]
+"""Whoever only looks now and then wakes up for it."""
 
 LINES = 20_000
-
-
-@pytest.fixture
-def watcher() -> bool:
-    """Whoever only looks now and then wakes up for it."""
-    return True
 
 
 def at_rest(daemon: Daemon) -> None:

@@ -15,11 +15,8 @@ from harness import Daemon, World, alive, wait_until
 
 from dropbox_runner.core.settings import Settings, changes
 
-
-@pytest.fixture(scope="module")
-def watcher() -> bool:
-    """What the command line says must be what these tests say."""
-    return True
+pytestmark = pytest.mark.watcher
+"""What the command line says must be what these tests say."""
 
 
 def reload(daemon: Daemon, says: str) -> None:
