@@ -225,6 +225,7 @@ def test_answers_follow_the_same_rules(world: World) -> None:
     (folders["edited"] / "answer.md").write_text("yes\n")
 
     (world.root / "PAUSE").touch()  # so that starting them does not take the time
+    settled(world)  # only what happens in a folder that is watched by then can be told as moved in
     begin = time.monotonic()
     (folders["written"] / "answer.md").write_text("yes\n")
     world.answer("moved", "yes\n")
