@@ -27,13 +27,15 @@ PATIENCE = 10.0
 """Seconds until a wait is given up. Nothing is measured with it, so it may be long."""
 
 
-def wait_until(condition: Callable[[], T], failure: str | Callable[[], str], patience: float = PATIENCE) -> T:
+def wait_until(
+    condition: Callable[[], T], failure: str | Callable[[], str], patience: float = PATIENCE, every: float = 0.01
+) -> T:
     """Poll until the condition holds, and return what it gave; say the sentence if it never does."""
     end = time.monotonic() + patience
     while not (result := condition()):
         if time.monotonic() > end:
             raise AssertionError(failure if isinstance(failure, str) else failure())
-        time.sleep(0.01)
+        time.sleep(every)
     return result
 
 
