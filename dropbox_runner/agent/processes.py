@@ -6,6 +6,7 @@ was checked against these three after it had been opened, so it can never reach 
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import time
@@ -27,6 +28,7 @@ _SWEEP_GRACE: Final = 0.5
 """Seconds that left-overs get between SIGTERM and SIGKILL. Their run has ended; they have nothing left to save."""
 
 
+@functools.cache
 def boot_id() -> str:
     """Return the kernel's id of this boot."""
     return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -100,26 +102,30 @@ def marked(run_id: str, mark: str = MARK) -> list[ProcessId]:
 
 
 def _carries(pid: int, run_id: str, mark: str = MARK) -> bool:
-    return f"{mark}={run_id}".encode("utf-8", "surrogateescape") in _environment(pid)
+    return _variable(mark, run_id) in _environment(pid)
 
 
-def _environment(pid: int) -> list[bytes]:
-    try:
-        # Not by psutil: it would take the whole environment of every process of this machine apart.
-        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return []  # gone, or another user's
+def _variable(name: str, value: str) -> bytes:
+    return f"\0{name}={value}\0".encode("utf-8", "surrogateescape")
+
+
+def _environment(pid: int) -> bytes:
+    """Return all that a process carries, with a NUL before and after each `NAME=VALUE`.
+
+    Every process of the machine is asked, at the end of every run: so it is neither taken apart, as psutil would,
+    nor is a Path made for it.
+    """
+    with suppress(OSError), open(f"{_PROC}/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123
+        return b"\0" + file.read() + b"\0"
+    return b""  # gone, or another user's
 
 
 def strays(mark: str, value: str) -> frozenset[str]:
     """Return the ids of all runs whose processes carry this in their environment: here, those of one inbox."""
-    wanted = f"{mark}={value}".encode("utf-8", "surrogateescape")
-    found = set()
-    for pid in psutil.pids():
-        marks = _environment(pid)
-        if wanted in marks:
-            found |= {one.partition(b"=")[2].decode() for one in marks if one.startswith(f"{MARK}=".encode())}
-    return frozenset(found)
+    wanted = _variable(mark, value)
+    carried = [environment for pid in psutil.pids() if wanted in (environment := _environment(pid))]
+    variables = (variable for environment in carried for variable in environment.split(b"\0"))
+    return frozenset(one.partition(b"=")[2].decode() for one in variables if one.startswith(f"{MARK}=".encode()))
 
 
 def leader(run_id: str, log: Path) -> ProcessId | None:
@@ -171,6 +177,8 @@ def sweep(run_id: str, mark: str = MARK) -> tuple[str, ...]:
     left = _left_over(run_id, mark)
     swept = {process.pid: f"{process.pid} {_name(process.pid)}" for process in left}
     for number in (signal.SIGTERM, signal.SIGKILL):
+        if not left:
+            break
         for process in left:
             send(process, number)
         deadline = time.monotonic() + _SWEEP_GRACE
@@ -180,8 +188,6 @@ def sweep(run_id: str, mark: str = MARK) -> tuple[str, ...]:
         # Something may have been started meanwhile; it carries the mark as well.
         left = _left_over(run_id, mark)
         swept |= {process.pid: f"{process.pid} {_name(process.pid)}" for process in left if process.pid not in swept}
-        if not left:
-            break
     return tuple(swept.values())
 
 
