@@ -15,20 +15,25 @@ from dropbox_runner.core.settings import Settings
 from dropbox_runner.core.yamltext import Document, read_yaml
 from dropbox_runner.folder import durable
 from dropbox_runner.folder.layout import config_file
+from dropbox_runner.folder.trust import check_place
 
 
 def load_settings(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
     """Read the settings file (a named one must exist) and lay the command line's options over it.
 
-    RefusedError when it cannot be understood: a daemon with settings that nobody meant must not start.
+    RefusedError when it cannot be understood, or when others could put another in its place: a daemon with settings
+    that nobody meant must not start.
     """
+    file = path or config_file()
     document = _document(path)
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     try:
-        return Settings.model_validate({**document.value, **given})
+        settings = Settings.model_validate({**document.value, **given})
     except ValidationError as error:
-        file = str(path or config_file())
-        raise RefusedError("\n".join(_in_words(document, file, given, one) for one in error.errors())) from error
+        raise RefusedError("\n".join(_in_words(document, str(file), given, one) for one in error.errors())) from error
+    if file.exists():
+        check_place(file, settings.trusted_group)
+    return settings
 
 
 def _document(path: Path | None) -> Document:

@@ -53,14 +53,26 @@ def check_folder(layout: Layout, trusted_group: str | None) -> None:
     for path in (layout.root, layout.hidden, *map(layout.state, State)):
         if path.exists():
             _check(path, path.stat(), trusted, ours=True)
-    for path in layout.root.parents:
-        _check(path, path.stat(), trusted, ours=False)
+    _check_above(layout.root, trusted)
+
+
+def check_place(file: Path, trusted_group: str | None) -> None:
+    """RefusedError when somebody else could put another file in the place of this one, or take it away.
+
+    Without its settings a daemon would allow more than was meant.
+    """
+    _check_above(file.absolute(), _gid(trusted_group) if trusted_group is not None else None)
+
+
+def _check_above(path: Path, trusted: int | None) -> None:
+    for above in path.parents:
+        _check(above, above.stat(), trusted, ours=False)
 
 
 def _check(path: Path, seen: os.stat_result, trusted: int | None, *, ours: bool) -> None:
     if seen.st_uid not in (os.geteuid(), 0):
         raise RefusedError(
-            f"{path} belongs to {_user(seen.st_uid)}, who could drop tasks that run as you. "
+            f"{path} belongs to {_user(seen.st_uid)}, who could have code run as you. "
             f"Mend it with: chown {_user(os.geteuid())} {path}"
         )
     if not ours and seen.st_mode & stat.S_ISVTX:

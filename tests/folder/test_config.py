@@ -149,3 +149,14 @@ def test_one_value_where_a_list_belongs_is_told_in_plain_words(tmp_path: Path) -
     file.write_text("allowed_working_dirs: ~/code\n")
     with pytest.raises(RefusedError, match=r"must be a list\n.*\n.*\n.*allowed_working_dirs: \[one, another\]"):
         load_settings(file)
+
+
+@pytest.mark.parametrize("above", [1, 2])
+def test_a_file_that_others_could_replace_or_take_away_is_refused_with_the_mend(file: Path, above: int) -> None:
+    file.write_text("max_parallel: 2\n")
+    folder = file.parents[above - 1]
+    folder.chmod(0o777)
+    with pytest.raises(RefusedError, match=f"everybody may write into {folder}, .* Mend it with: chmod o-w {folder}$"):
+        load_settings(file)
+    folder.chmod(0o755)
+    assert load_settings(file).max_parallel == 2

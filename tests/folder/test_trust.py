@@ -114,7 +114,7 @@ def test_a_group_is_trusted_only_when_the_settings_say_so(layout: Layout) -> Non
 def test_a_folder_or_parent_of_somebody_else_is_refused(layout: Layout, where: str) -> None:
     path = Path(os.path.normpath(layout.root / where))
     os.chown(path, NOBODY, -1)
-    with pytest.raises(RefusedError, match=f"{path} belongs to .*, who could drop tasks that run as you"):
+    with pytest.raises(RefusedError, match=f"{path} belongs to .*, who could have code run as you"):
         check_folder(layout, None)
 
 
