@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dropbox_runner.core.errors import UsageError
+from dropbox_runner.core.errors import RunnerError, UsageError
 from dropbox_runner.core.question import Question, parse_questions
 from dropbox_runner.folder import durable
 
@@ -34,9 +34,15 @@ def ask(
     path = Path(target)
     asked = (*_asked_before(path), Question(text=said.strip(), options=tuple(option or ())))
     rows = [{"text": one.text, "options": list(one.options)} for one in asked]
-    durable.write(
-        path, (json.dumps({"questions": rows}, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-    )
+    page = json.dumps({"questions": rows}, indent=2, ensure_ascii=False) + "\n"
+    try:
+        durable.write(path, page.encode("utf-8", "replace"))
+    except OSError as error:
+        # Told only of a full disk, an agent may well end its turn as if it had asked; and that would be "done".
+        raise RunnerError(
+            f"your question has NOT been left ({error.strerror}): nobody will see it. Wait a minute and run the very "
+            "same command again, until it says that the question has been left; do not end your turn before that."
+        ) from error
     typer.echo("Your question has been left for the person. End your turn now; the answer comes as your next message.")
 
 

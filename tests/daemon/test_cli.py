@@ -347,6 +347,16 @@ def test_ask_inside_a_run_gathers_questions(command: Command, world: World, monk
     assert "what is the question?" in said.err
 
 
+def test_an_agent_whose_question_cannot_be_written_is_told_not_to_end_its_turn(
+    command: Command, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DROPBOX_RUNNER_QUESTION_FILE", str(world.base / "not mounted" / "question.json"))
+    said = command("ask", "Which one?")
+    assert said.code == 1
+    assert "your question has NOT been left (No such file or directory)" in said.err
+    assert "do not end your turn before that" in said.err
+
+
 @pytest.mark.parametrize(
     "text", ["- one\n- or two?", "-o or -x?", "--help me to decide", "-1", "---", "what is --help?"]
 )
