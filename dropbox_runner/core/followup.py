@@ -46,16 +46,7 @@ def conclude(
     """
     verdict, reason = judgement.verdict, judgement.reason
     ended = run.but(verdict=verdict, reason=reason, ended_at=at)
-    record = record.with_run(ended).with_event(
-        at, f"run {run.number} {verdict}: {reason.strip().partition(chr(10))[0]}"
-    )
-    record = record.but(
-        session_seen=(record.session_seen or judgement.session_exists) and not judgement.session_missing,
-        cut_off=record.cut_off + 1 if verdict is Verdict.INTERRUPTED else 0,
-        throttled=record.throttled + 1 if verdict is Verdict.OVERLOADED else 0,
-        throttled_since=(record.throttled_since or now) if verdict is Verdict.OVERLOADED else None,
-        asking=None,
-    )
+    record = _closed(record, ended, judgement, at, now)
     # As it stands without what is taken back: that alone would start a claude that cannot be started again and again.
     edited, late = record.edited, record.late
     again = None
@@ -91,6 +82,23 @@ def conclude(
             return record.but(retried=record.retried + 1, next=again, not_before=later)
         case _:
             return record.but(outcome=Outcome(verdict=verdict, reason=reason, at=at))
+
+
+def _closed(record: Record, ended: Run, judgement: Judgement, at: str, now: float) -> Record:
+    """Write down how the run has ended, and how many that ended alike have come in a row."""
+    first_line = judgement.reason.strip().partition(chr(10))[0]
+    overloaded = judgement.verdict is Verdict.OVERLOADED
+    return (
+        record.with_run(ended)
+        .with_event(at, f"run {ended.number} {judgement.verdict}: {first_line}")
+        .but(
+            session_seen=(record.session_seen or judgement.session_exists) and not judgement.session_missing,
+            cut_off=record.cut_off + 1 if judgement.verdict is Verdict.INTERRUPTED else 0,
+            throttled=record.throttled + 1 if overloaded else 0,
+            throttled_since=(record.throttled_since or now) if overloaded else None,
+            asking=None,
+        )
+    )
 
 
 def pause(tries: int, seed: str) -> float:
