@@ -106,20 +106,24 @@ class Arrivals:
         writer = who_writes(tree) if wait is None else ""
         return Wait(writer) if writer else wait
 
-    def wait_for_tree(self, folder: Path, name: str, settle: float, now: float) -> Wait | None:
-        """Say whether more may come of a task's folder that has not been moved there as a whole."""
+    def wait_for_tree(self, folder: Path, name: str, settle: float, now: float, *, whole: bool) -> Wait | None:
+        """Say whether more may come of a task's folder that has not been moved there as a whole.
+
+        A folder of which something lacks, or that lies in two places, may be on its way, however it came: the move
+        that was noticed may be our own, and now a sync tool removes what it has moved on somewhere else.
+        """
         before = self._known.get((folder, name))
         try:
             sighting = self._sight((folder, name), survey(folder / name).fingerprint, now)
         except OSError:
             # A file in it was just renamed, or all of it has moved on.
             return Wait(_ARRIVING, now + settle) if (folder / name).is_dir() else None
-        if before is not None and before.sighting.arrival is Arrival.MOVED_IN:
+        if whole and before is not None and before.sighting.arrival is Arrival.MOVED_IN:
             # It came as a whole; what has changed in it since we have written ourselves.
             sighting = before.sighting
             self._known[folder, name] = before
         until = sighting.since + settle
-        if sighting.arrival is Arrival.MOVED_IN or now >= until:
+        if (whole and sighting.arrival is Arrival.MOVED_IN) or now >= until:
             return None
         return Wait(_ARRIVING, until)
 

@@ -157,10 +157,12 @@ class Looker:
     def _settling(self, found: Found, elsewhere: State | None, twins: AbstractSet[str], now: Now) -> Wait | None:
         if not _is_arriving(found, twins):
             return None
+        twin = _is_twin(found, twins)
         # What may be left behind may also be what came first.
-        longer = _is_twin(found, twins) or (elsewhere is not None and found.remains_more_than_logs)
+        longer = twin or (elsewhere is not None and found.remains_more_than_logs)
         settle = self._settings.settle * (_TO_BE_REMOVED if longer else 1)
-        return self._arrivals.wait_for_tree(self._layout.state(found.state), found.name, settle, now.steady)
+        folder, whole = self._layout.state(found.state), found.whole and not twin
+        return self._arrivals.wait_for_tree(folder, found.name, settle, now.steady, whole=whole)
 
     def _full(self, now: Now) -> Wait | None:
         """Say why nothing can be taken: half of a record is worse than a file that waits where it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,15 +13,13 @@ from typing import Final
 from dropbox_runner.agent.agents import Agents
 from dropbox_runner.agent.processes import boot_id
 from dropbox_runner.core import trace
-from dropbox_runner.core.actions import Action, Start
 from dropbox_runner.core.clock import Now
 from dropbox_runner.core.decide import decide
 from dropbox_runner.core.errors import RefusedError, RunnerError
 from dropbox_runner.core.headline import headline
-from dropbox_runner.core.plan import Plan, Waiting
+from dropbox_runner.core.plan import Plan
 from dropbox_runner.core.seen import Limits, Look
 from dropbox_runner.core.settings import Settings, changes
-from dropbox_runner.core.settle import Wait
 from dropbox_runner.core.states import State
 from dropbox_runner.daemon.arrivals import Arrivals
 from dropbox_runner.daemon.desk import Desk, first_line
@@ -31,7 +29,7 @@ from dropbox_runner.daemon.lingering import Lingering
 from dropbox_runner.daemon.local import Local
 from dropbox_runner.daemon.look import Looker
 from dropbox_runner.daemon.notify import Manager
-from dropbox_runner.daemon.perform import key_of, name_of, perform
+from dropbox_runner.daemon.refusals import Refusals
 from dropbox_runner.daemon.watching import BLIND_POLL, Watching
 from dropbox_runner.folder.ground import Ground
 from dropbox_runner.folder.layout import Layout
@@ -41,24 +39,11 @@ log = logging.getLogger("dropbox_runner")
 
 _LONGEST_WORK: Final = 1.0
 """Seconds after which to look again, with whatever is still to be done: somebody may have answered meanwhile."""
-_FIRST_RETRY: Final = 1.0
-_LONGEST_RETRY: Final = 60.0
-"""Seconds between two tries of an action that the system refused (full disk, no permission)."""
 
 
 def read_clock() -> Now:
     """Return the present moment."""
     return Now(wall=datetime.now(UTC), steady=time.monotonic(), boot=boot_id())
-
-
-@dataclass(frozen=True)
-class _Refused:
-    """An action that could not be done."""
-
-    again_at: float
-    pause: float
-    name: str
-    reason: str
 
 
 class Service:
@@ -94,12 +79,10 @@ class Service:
         self._clock = clock
         self._show = show
         self._keep = keep
-        self._refused: dict[str, _Refused] = {}
+        self._refusals = Refusals()
         self._trouble = ""
         self._unread = ""
         """Why the settings could not be read again, if that is so."""
-        self._deaf = False
-        """Whether the folder was watched and cannot be any more."""
         # What a signal has asked for. Its handler does nothing but set these: it may come between any two lines.
         self._stops = 0
         self._leave = False
@@ -199,14 +182,14 @@ class Service:
         now = self._clock()
         if self._watching is not None:
             self._arrivals.note(self._watching.hints())
-        look = replace(self._looker.look(now, refused=len(self._refused)), held=self._held(now))
+        look = replace(self._looker.look(now, refused=len(self._refusals)), held=self._refusals.held(now))
         if self._trouble:
             log.info("the folder can be read again")
             self._trouble = ""
         if self._watching is not None:
             self._watching.attend(look)
         limits = self._limits()
-        planned = self._without_refused(decide(look, now, limits), now)
+        planned = self._refusals.left_out_of(decide(look, now, limits), now)
         self._tell(look, planned, now)
         if limits.stopping:
             self._manager.stopping(limits.stop_grace)
@@ -218,15 +201,6 @@ class Service:
         # As long as the look took, on a busy machine: else a long queue would be looked at more than worked on.
         self._perform(planned, desk, max(_LONGEST_WORK, self._clock().steady - now.steady))
         return look, planned
-
-    def _held(self, now: Now) -> dict[str, Wait]:
-        """Return the tasks that could not be started: they keep their place in the queue, but do not hold it up."""
-        refused = ((key_of(Start(one.name)), key, one) for key, one in self._refused.items())
-        return {
-            one.name: Wait(f"{one.reason}; trying again", one.again_at)
-            for start, key, one in refused
-            if key == start and now.steady < one.again_at
-        }
 
     def _tell(self, look: Look, planned: Plan, now: Now) -> None:
         """Let people know. A full disk, or a text that cannot be read, is no reason not to act."""
@@ -246,7 +220,7 @@ class Service:
         end = self._clock().steady + seconds
         told = self._told()
         for action in planned.actions:
-            self._try(action, desk)
+            self._refusals.attempt(action, desk)
             self._manager.acted()
             if self._clock().steady > end or self._told() != told:
                 break
@@ -255,7 +229,7 @@ class Service:
         return self._leave, self._reload, self._stops
 
     def _pause(self, planned: Plan) -> float:
-        times = [one.again_at for one in self._refused.values()]
+        times = self._refusals.again_at()
         if planned.wake_at is not None:
             times.append(planned.wake_at)
         now = self._clock().steady
@@ -266,34 +240,6 @@ class Service:
         longest = self._watching.longest_pause(poll) if self._watching is not None else poll
         # Twice as often as it has to hear of us, as sd_watchdog_enabled(3) advises.
         return longest if self._manager.watchdog is None else min(longest, self._manager.watchdog / 2)
-
-    def _without_refused(self, planned: Plan, now: Now) -> Plan:
-        keys = {key_of(one) for one in planned.actions}
-        # What is no longer to be done is not waited for: its task was moved, deleted, or went another way. But two
-        # actions that undo each other, and both fail, must not chase each other: until then it is remembered.
-        self._refused = {key: one for key, one in self._refused.items() if key in keys or now.steady < one.again_at}
-        later = {key: one for key, one in self._refused.items() if key in keys and now.steady < one.again_at}
-        actions_now = tuple(one for one in planned.actions if key_of(one) not in later)
-        waits = tuple(Waiting(one.name, Wait(f"{one.reason}; trying again", one.again_at)) for one in later.values())
-        return replace(planned, actions=actions_now, waiting=planned.waiting + waits)
-
-    def _try(self, action: Action, desk: Desk) -> None:
-        key = key_of(action)
-        try:
-            perform(action, desk)
-        except (OSError, RunnerError) as error:
-            # One task's trouble must not stop the others; a later look tries again.
-            before = self._refused.get(key)
-            pause = min(_LONGEST_RETRY, before.pause * 2) if before else _FIRST_RETRY
-            self._refused[key] = _Refused(desk.now.steady + pause, pause, name_of(action), str(error))
-            log.log(logging.DEBUG if before else logging.ERROR, "%s: %s (trying again)", key, error)
-        except Exception:
-            # A bug of ours must not stop the other tasks either, nor be repeated in a tight loop.
-            pause = _LONGEST_RETRY
-            self._refused[key] = _Refused(desk.now.steady + pause, pause, name_of(action), "a bug in dropbox-runner")
-            log.exception("%s: this is a bug in dropbox-runner; please report it", key)
-        else:
-            self._refused.pop(key, None)
 
 
 def _running(look: Look) -> bool:

@@ -87,10 +87,10 @@ def test_a_folder_in_which_a_file_is_being_renamed_is_not_whole_yet(
         raise FileNotFoundError
 
     monkeypatch.setattr("dropbox_runner.daemon.arrivals.survey", vanished)
-    waits = Arrivals().wait_for_tree(tmp_path, "task", 5.0, 100.0)
+    waits = Arrivals().wait_for_tree(tmp_path, "task", 5.0, 100.0, whole=True)
     assert waits is not None
     assert waits.until == 105.0
-    assert Arrivals().wait_for_tree(tmp_path, "gone", 5.0, 100.0) is None
+    assert Arrivals().wait_for_tree(tmp_path, "gone", 5.0, 100.0, whole=True) is None
 
 
 def test_a_lock_that_a_sync_tool_replaces_counts_while_it_is_missing(answer: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,3 +164,17 @@ def test_a_queue_that_has_not_changed_is_not_read_again(desk: Desk, monkeypatch:
     (desk.layout.task(State.PENDING, "t00007") / "cancel").touch()
     third = desk.looker.look(at(2.0))
     assert [one.name for one in third.tasks if one.cancel] == ["t00007"]
+
+
+def test_a_folder_that_we_moved_and_that_is_then_removed_file_by_file_is_waited_for(desk: Desk) -> None:
+    """As a sync tool does whose other device has moved it on, the moment after our own move was heard of."""
+    desk.queue(1)
+    held, copy = (desk.layout.task(state, "t00000") for state in (State.BLOCKED, State.PENDING))
+    shutil.copytree(copy, held)
+    (held / "question.json").write_text('{"text": "Well?"}')
+    desk.arrivals.note([Hint(held.parent, held.name, Arrival.MOVED_IN)])
+    desk.looker.look(at(0.0))
+    (held / "record.json").unlink()
+    [left] = [one for one in desk.looker.look(at(100.0)).tasks if one.state is State.BLOCKED]
+    assert left.record is None
+    assert left.settling is not None

@@ -25,7 +25,7 @@ from dropbox_runner.cli import app
 from dropbox_runner.cli import run as command
 from dropbox_runner.core import followup, trace
 from dropbox_runner.core.states import State
-from dropbox_runner.daemon import service
+from dropbox_runner.daemon import refusals
 
 START = "Start-up"
 _NOT_PEOPLE = 0.05
@@ -160,7 +160,7 @@ def fork(folder: Path, claude: Path, environment: Mapping[str, str], log: Path, 
         for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(one, signal.SIG_DFL)
         app.run = lambda _: command.run(folder, claude=str(claude), allow_root=True)  # type: ignore[assignment,return-value]
-        service._FIRST_RETRY = followup._FIRST_PAUSE = _NOT_PEOPLE  # type: ignore[misc]
+        refusals._FIRST_RETRY = followup._FIRST_PAUSE = _NOT_PEOPLE  # type: ignore[misc]
         if listener is not None:
             sys.addaudithook(Elbow(base, listener))
         code = program.main() or 0
