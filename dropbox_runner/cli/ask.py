@@ -32,18 +32,24 @@ def ask(
     if not said.strip():
         raise UsageError('what is the question? Say: dropbox-runner ask "…" --option "…" --option "…"')
     path = Path(target)
-    asked = (*_asked_before(path), Question(text=said.strip(), options=tuple(option or ())))
-    rows = [{"text": one.text, "options": list(one.options)} for one in asked]
-    page = json.dumps({"questions": rows}, indent=2, ensure_ascii=False) + "\n"
     try:
-        durable.write(path, page.encode("utf-8", "replace"))
-    except OSError as error:
+        _leave(path, Question(text=said.strip(), options=tuple(option or ())))
+    except (OSError, durable.UnreadableError) as error:
         # Told only of a full disk, an agent may well end its turn as if it had asked; and that would be "done".
+        reason = (isinstance(error, OSError) and error.strerror) or error
         raise RunnerError(
-            f"your question has NOT been left ({error.strerror}): nobody will see it. Wait a minute and run the very "
-            "same command again, until it says that the question has been left; do not end your turn before that."
+            f"your question has NOT been left ({reason}): nobody will see it. Wait a minute and run the very same "
+            "command again, until it says that the question has been left; do not end your turn before that."
         ) from error
     typer.echo("Your question has been left for the person. End your turn now; the answer comes as your next message.")
+
+
+def _leave(path: Path, question: Question) -> None:
+    asked = (*_asked_before(path), question)
+    rows = [{"text": one.text, "options": list(one.options)} for one in asked]
+    durable.write(
+        path, (json.dumps({"questions": rows}, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    )
 
 
 def _asked_before(path: Path) -> tuple[Question, ...]:

@@ -350,11 +350,15 @@ def test_ask_inside_a_run_gathers_questions(command: Command, world: World, monk
 def test_an_agent_whose_question_cannot_be_written_is_told_not_to_end_its_turn(
     command: Command, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DROPBOX_RUNNER_QUESTION_FILE", str(world.base / "not mounted" / "question.json"))
-    said = command("ask", "Which one?")
-    assert said.code == 1
-    assert "your question has NOT been left (No such file or directory)" in said.err
-    assert "do not end your turn before that" in said.err
+    (world.base / "file").touch()
+    (world.base / "work" / "question.json").mkdir(parents=True)
+    for folder, why in (("not mounted", "No such file"), ("file", "Not a directory"), ("work", "is not a plain file")):
+        monkeypatch.setenv("DROPBOX_RUNNER_QUESTION_FILE", str(world.base / folder / "question.json"))
+        said = command("ask", "Which one?")
+        assert said.code == 1
+        assert "your question has NOT been left (" in said.err
+        assert why in said.err
+        assert "do not end your turn before that" in said.err
 
 
 @pytest.mark.parametrize(
