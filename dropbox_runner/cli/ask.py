@@ -36,7 +36,7 @@ def ask(
         _leave(path, Question(text=said.strip(), options=tuple(option or ())))
     except (OSError, durable.UnreadableError) as error:
         # Told only of a full disk, an agent may well end its turn as if it had asked; and that would be "done".
-        reason = (isinstance(error, OSError) and error.strerror) or error
+        reason = error.strerror if isinstance(error, OSError) else error
         raise RunnerError(
             f"your question has NOT been left ({reason}): nobody will see it. Wait a minute and run the very same "
             "command again, until it says that the question has been left; do not end your turn before that."

@@ -113,15 +113,13 @@ class Arrivals:
         that was noticed may be our own, and now a sync tool removes what it has moved on somewhere else.
         """
         before = self._known.get((folder, name))
+        if whole and before is not None and before.sighting.arrival is Arrival.MOVED_IN:
+            return None  # it came as a whole; what has changed in it since we have written ourselves
         try:
             sighting = self._sight((folder, name), survey(folder / name).fingerprint, now)
         except OSError:
             # A file in it was just renamed, or all of it has moved on.
             return Wait(_ARRIVING, now + settle) if (folder / name).is_dir() else None
-        if whole and before is not None and before.sighting.arrival is Arrival.MOVED_IN:
-            # It came as a whole; what has changed in it since we have written ourselves.
-            sighting = before.sighting
-            self._known[folder, name] = before
         until = sighting.since + settle
         if (whole and sighting.arrival is Arrival.MOVED_IN) or now >= until:
             return None
